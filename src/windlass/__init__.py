@@ -1,0 +1,62 @@
+"""Windlass: one engine for background work.
+
+Tasks, schedules, DAGs and durable workflows on one core, from one SQLite file to
+PostgreSQL with many workers.  Everything a user needs is named here.
+"""
+
+from windlass.app import App
+from windlass.core.context import Context, context
+from windlass.core.retry import Cancel, Retry, Snooze
+from windlass.errors import (
+    BadArguments,
+    BadOption,
+    BadTask,
+    ConfigurationError,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    NotEncodable,
+    PayloadTooLarge,
+    ResultTimeout,
+    StaleError,
+    StoreUnavailable,
+    TaskError,
+    UnavailableError,
+    UsageError,
+    WindlassError,
+)
+from windlass.model.jobs import Job, JobId, State
+from windlass.tasks import JobHandle, Task
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "App",
+    "BadArguments",
+    "BadOption",
+    "BadTask",
+    "Cancel",
+    "ConfigurationError",
+    "Context",
+    "Job",
+    "JobCancelled",
+    "JobFailed",
+    "JobHandle",
+    "JobId",
+    "JobNotFound",
+    "NotEncodable",
+    "PayloadTooLarge",
+    "ResultTimeout",
+    "Retry",
+    "Snooze",
+    "StaleError",
+    "State",
+    "StoreUnavailable",
+    "Task",
+    "TaskError",
+    "UnavailableError",
+    "UsageError",
+    "WindlassError",
+    "__version__",
+    "context",
+]

@@ -1,0 +1,341 @@
+"""The app: the user's registry of tasks, bound to a store."""
+
+import asyncio
+import os
+import random
+import secrets
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ParamSpec, TypeVar, overload
+
+from windlass.config import load_settings
+from windlass.core.ids import JobIds
+from windlass.core.retry import Delay, Retry, seconds_of
+from windlass.core.signature import Signature
+from windlass.core.tasks import (
+    TaskSpec,
+    check_name,
+    check_options,
+    check_priority,
+    isolation_of,
+    nearest,
+)
+from windlass.engine.client import Client
+from windlass.engine.worker import Worker, WorkerOptions
+from windlass.errors import BadTask, TaskNotFound
+from windlass.model.jobs import Finished, JobId, JobRequest, WorkerId
+from windlass.model.workers import WorkerInfo
+from windlass.plugins import is_embedded, make_executors, make_store
+from windlass.portal import Portal, drive, loop_is_running
+from windlass.ports import Store
+from windlass.tasks import AnyTask, JobHandle, Task, TaskDecorator, TaskFunction
+
+TASK_OPTIONS = ("name", "queue", "priority", "retry", "timeout", "expires", "isolation")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class App:
+    """A registry of tasks, and the way to the store that keeps their jobs.
+
+    store:    a URL, ``sqlite:///file.db`` or ``postgresql://…``; without it the setting
+              ``store`` decides (WINDLASS_STORE, windlass.toml, then sqlite:///windlass.db).
+    settings: any other setting by its name.
+
+    Making an app opens nothing: the store is opened with the first use in each event
+    loop, and closed by ``close``/``aclose`` or at the end of ``session()``.
+    """
+
+    def __init__(self, store: str | None = None, **settings: Any) -> None:
+        overrides = {**settings, **({} if store is None else {"store": store})}
+        self.settings, self.setting_sources = load_settings(overrides, os.environ, Path.cwd())
+        self._tasks: dict[str, AnyTask] = {}
+        self._specs: dict[str, TaskSpec] = {}
+        self._sessions: dict[asyncio.AbstractEventLoop, asyncio.Task[_Session]] = {}
+        self._portal = Portal()
+        self._inline: _Session | None = None
+        self._inline_lock = threading.Lock()
+        self._job_ids = JobIds(lambda: time.time_ns() // 1_000_000, secrets.randbits)
+
+    @property
+    def specs(self) -> Mapping[str, TaskSpec]:
+        """The definitions of the tasks, by name."""
+        return MappingProxyType(self._specs)
+
+    # -- registering ---------------------------------------------------------
+
+    @overload
+    def task(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> "Task[P, Coroutine[Any, Any, R], R]": ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> Task[P, R, R]: ...
+    @overload
+    def task(
+        self,
+        *,
+        name: str | None = None,
+        queue: str = "default",
+        priority: int = 0,
+        retry: Retry | None = None,
+        timeout: Delay | None = None,
+        expires: Delay | None = None,
+        isolation: str | None = None,
+    ) -> TaskDecorator: ...
+    def task(self, *functions: TaskFunction, **options: Any) -> Any:
+        """Register a function as a task; with or without options.
+
+        name:      ``module.function`` by default; what workers look up.
+        queue:     the line in which its jobs wait.
+        priority:  -100 to 100, higher first.
+        retry:     a policy; without one a task has a single attempt.
+        timeout:   limit of one attempt.  A plain function needs ``isolation="process"``.
+        expires:   after this long in the queue a job does not start any more.
+        isolation: "process" runs each attempt in a warm child which can be killed.
+        Raises:    BadTask, BadOption.
+        """
+        check_options(options, TASK_OPTIONS)
+
+        def register(function: TaskFunction) -> AnyTask:
+            return self._register(self._spec(function, **options))
+
+        return register(*functions) if functions else register
+
+    def task_named(self, name: str) -> AnyTask:
+        """Return a registered task.  Raises: TaskNotFound."""
+        try:
+            return self._tasks[name]
+        except KeyError:
+            raise TaskNotFound(name, nearest(name, self._tasks)) from None
+
+    def _spec(
+        self,
+        function: TaskFunction,
+        *,
+        name: str | None = None,
+        queue: str = "default",
+        priority: int = 0,
+        retry: Retry | None = None,
+        timeout: Delay | None = None,
+        expires: Delay | None = None,
+        isolation: str | None = None,
+    ) -> TaskSpec:
+        task_name = check_name("name", name or f"{function.__module__}.{function.__qualname__}")
+        timeout_s = None if timeout is None else seconds_of("timeout", timeout)
+        return TaskSpec(
+            name=task_name,
+            function=function,
+            signature=Signature(task_name, function),
+            isolation=isolation_of(task_name, function, isolation, timeout_s),
+            is_async=asyncio.iscoroutinefunction(function),
+            queue=check_name("queue", queue),
+            priority=check_priority(priority),
+            retry=retry,
+            timeout_s=timeout_s,
+            expires_s=None if expires is None else seconds_of("expires", expires),
+            result_limit_bytes=self.settings.payload_limit_bytes,
+        )
+
+    def _register(self, spec: TaskSpec) -> AnyTask:
+        if spec.name in self._tasks:
+            raise BadTask(spec.name, "a task of this name is already registered; pass name=…")
+        self._specs[spec.name] = spec
+        task: AnyTask = Task(self, spec)
+        self._tasks[spec.name] = task
+        return task
+
+    def new_job_id(self) -> JobId:
+        """Return an id for a job to be; ids made later sort later."""
+        return self._job_ids()
+
+    # -- enqueueing ----------------------------------------------------------
+
+    def enqueue_many(self, requests: Sequence[JobRequest]) -> list[JobHandle[Any]]:
+        """Store thousands of prepared calls in one round trip; blocks until durable.
+
+        Order: handles stand in the order of ``requests`` (see ``Task.prepare``).
+        """
+        return self._handles(requests, self.enqueue_requests(requests))
+
+    async def aenqueue_many(self, requests: Sequence[JobRequest]) -> list[JobHandle[Any]]:
+        """Store thousands of prepared calls in one round trip; returns once durable."""
+        return self._handles(requests, await (await self.client()).enqueue(requests))
+
+    def enqueue_requests(self, requests: Sequence[JobRequest]) -> list[JobId]:
+        """Store prepared calls and return only their ids; blocks until durable."""
+        return self.blocking(lambda client: client.enqueue(requests))
+
+    def job(self, job_id: str) -> JobHandle[Any]:
+        """Return a handle for a job known by its id; its result comes as plain data
+        unless its task is registered here and the job can be looked up."""
+        found = self.blocking(lambda client: client.get(JobId(job_id)))
+        return JobHandle(self, found.id, self._specs.get(found.task))
+
+    def wait_for(self, job_id: JobId, timeout_s: float | None) -> Finished:
+        """Block until a job has ended.  Raises: ResultTimeout."""
+
+        async def wait() -> Finished:
+            return (await (await self.client()).wait([job_id], timeout_s=timeout_s))[job_id]
+
+        return self._portal.call(wait)
+
+    def _handles(
+        self, requests: Sequence[JobRequest], ids: Sequence[JobId]
+    ) -> list[JobHandle[Any]]:
+        specs = self._specs
+        return [
+            JobHandle(self, job_id, specs.get(request.task))
+            for request, job_id in zip(requests, ids, strict=True)
+        ]
+
+    # -- sessions ------------------------------------------------------------
+
+    async def client(self) -> Client:
+        """Return the client of the running loop, opening the store at the first call.
+
+        Raises: StoreUnavailable, SchemaMissing, StoreCorrupt, ….
+        """
+        loop = asyncio.get_running_loop()
+        opening = self._sessions.get(loop)
+        if opening is None:
+            for ended in [other for other in self._sessions if other.is_closed()]:
+                del self._sessions[ended]
+            opening = self._sessions[loop] = loop.create_task(self._open())
+        try:
+            session = opening.result() if opening.done() else await asyncio.shield(opening)
+        except BaseException:
+            if opening.done():
+                self._sessions.pop(loop, None)  # so that the next call tries again
+            raise
+        return session.client
+
+    async def aclose(self) -> None:
+        """Close what this app opened in the running loop.  Idempotent."""
+        opening = self._sessions.pop(asyncio.get_running_loop(), None)
+        if opening is not None:
+            await (await opening).close()
+
+    def close(self) -> None:
+        """Close what the blocking calls opened.  Idempotent."""
+        with self._inline_lock:
+            inline, self._inline = self._inline, None
+        if inline is not None:
+            drive(inline.close())
+        if self._portal.is_running:
+            self._portal.call(self.aclose)
+            self._portal.stop()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Client]:
+        """Open the store for a block of async code, and close it at its end."""
+        try:
+            yield await self.client()
+        finally:
+            await self.aclose()
+
+    def blocking(self, ask: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
+        """Run one request of the client for code that has no event loop; blocks."""
+        if is_embedded(self.settings.store) and not loop_is_running():
+            return drive(ask(self._inline_client()))
+
+        async def call() -> T:
+            return await ask(await self.client())
+
+        return self._portal.call(call)
+
+    async def _open(self) -> "_Session":
+        store = make_store(self.settings.store, self.settings)
+        await store.open()
+        return _Session(store)
+
+    def _inline_client(self) -> Client:
+        with self._inline_lock:
+            if self._inline is None:
+                self._inline = drive(self._open())
+            return self._inline.client
+
+    # -- working -------------------------------------------------------------
+
+    async def run_worker(
+        self,
+        *,
+        queues: Sequence[str] | None = None,
+        concurrency: int | None = None,
+        target: str | None = None,
+        on_ready: Callable[[Worker], None] | None = None,
+    ) -> None:
+        """Run a worker in the running loop until it is stopped.
+
+        queues:   default: the setting ``queues``, and those which the app's tasks name.
+        target:   ``module:attribute`` of this app; tasks with ``isolation="process"`` need it.
+        on_ready: called with the worker before it begins: the way to its ``stop``.
+        """
+        settings = self.settings
+        slots = settings.concurrency if concurrency is None else concurrency
+        store = make_store(settings.store, settings)
+        await store.open()
+        try:
+            worker = Worker(
+                store,
+                self._specs,
+                make_executors(self._specs.values(), slots, target, os.environ),
+                self._worker_options(queues, slots),
+                new_info=lambda: self._worker_info(queues, slots),
+                chance=random.random,
+            )
+            if on_ready is not None:
+                on_ready(worker)
+            await worker.run()
+        finally:
+            await store.close()
+
+    def queues(self, asked: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Return the queues which a worker of this app serves."""
+        if asked:
+            return tuple(dict.fromkeys(check_name("queue", name) for name in asked))
+        named = (spec.queue for spec in self._specs.values())
+        return tuple(dict.fromkeys([*self.settings.queues, *named]))
+
+    def _worker_options(self, queues: Sequence[str] | None, slots: int) -> WorkerOptions:
+        settings = self.settings
+        return WorkerOptions(
+            queues=self.queues(queues),
+            slots=slots,
+            lease_s=settings.lease_s,
+            renew_s=settings.renew_s,
+            poll_s=settings.poll_interval_s,
+            sweep_s=settings.sweep_interval_s,
+            shutdown_s=settings.shutdown_timeout_s,
+            losses_max=settings.losses_max,
+            unknown_task_delay_s=settings.unknown_task_delay_s,
+            claim_batch=settings.claim_batch,
+            retention_s=settings.retention_s,
+        )
+
+    def _worker_info(self, queues: Sequence[str] | None, slots: int) -> WorkerInfo:
+        return WorkerInfo(
+            id=WorkerId(secrets.token_hex(8)),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            queues=self.queues(queues),
+            slots=slots,
+        )
+
+
+class _Session:
+    """An open store and its client, in one event loop."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.client = Client(store)
+
+    async def close(self) -> None:
+        await self.client.close()
+        await self._store.close()

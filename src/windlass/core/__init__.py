@@ -1,0 +1,1 @@
+"""Decisions (layer 1): pure functions.  No I/O, no clock, no randomness."""

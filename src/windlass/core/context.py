@@ -1,0 +1,61 @@
+"""The context of the attempt that runs: what its code may know of itself."""
+
+from contextvars import ContextVar
+
+from windlass.errors import AttemptCancelled, NotInAttempt
+from windlass.model.jobs import Claim, JobId
+
+_CURRENT: ContextVar["Context"] = ContextVar("windlass_context")
+
+
+class Context:
+    """What a running attempt knows of itself.
+
+    idempotency_key: the same for each write of this attempt, different for the next.
+    """
+
+    __slots__ = ("_cancelled", "attempt", "failures", "fence", "job_id", "queue", "task")
+
+    def __init__(self, claim: Claim) -> None:
+        self.job_id: JobId = claim.job_id
+        self.task = claim.task
+        self.queue = claim.queue
+        self.attempt = claim.attempt
+        self.failures = claim.failures
+        self.fence = claim.fence
+        self._cancelled = False  # one writer, one word: no lock needed
+
+    @property
+    def idempotency_key(self) -> str:
+        """The key to hand to other systems, so that this attempt's effect happens once."""
+        return f"{self.job_id}/{self.attempt}"
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether somebody asked for this job to stop; plain functions look here."""
+        return self._cancelled
+
+    def check_cancelled(self) -> None:
+        """Raise AttemptCancelled if a cancel was requested: a good stop for plain functions."""
+        if self._cancelled:
+            raise AttemptCancelled(self.task)
+
+    def ask_to_cancel(self) -> None:
+        """Tell the attempt that it should stop.  For the worker."""
+        self._cancelled = True
+
+
+def context() -> Context:
+    """Return the context of the attempt in which this code runs.
+
+    Raises: NotInAttempt anywhere else.
+    """
+    try:
+        return _CURRENT.get()
+    except LookupError:
+        raise NotInAttempt from None
+
+
+def enter_context(current: Context) -> None:
+    """Make ``current`` what :func:`context` returns in this task or thread.  For executors."""
+    _CURRENT.set(current)

@@ -1,0 +1,159 @@
+"""A task's definition as the engine sees it, and what becomes of what its code raises."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from windlass.core.capture import error_info
+from windlass.core.retry import Cancel, Retry, Snooze
+from windlass.core.signature import Signature
+from windlass.errors import (
+    AttemptCancelled,
+    AttemptTimeout,
+    BadArguments,
+    BadOption,
+    BadTask,
+    NotEncodable,
+    PayloadTooLarge,
+)
+from windlass.model.jobs import NAME_LENGTH_MAX, PRIORITY_MAX, PRIORITY_MIN, Reason
+from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed
+
+Isolation = Literal["loop", "thread", "process"]
+
+# Running these again with the same bytes cannot end otherwise.
+_HOPELESS = (BadArguments, NotEncodable, PayloadTooLarge)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """A registered function with its options.  Durations in seconds."""
+
+    name: str
+    function: Callable[..., Any]
+    signature: Signature
+    isolation: Isolation
+    is_async: bool
+    queue: str = "default"
+    priority: int = 0
+    retry: Retry | None = None
+    timeout_s: float | None = None
+    expires_s: float | None = None
+    result_limit_bytes: int = 256 * 1024
+
+    @property
+    def retry_policy(self) -> Retry:
+        """The policy in force: without one, a task has a single attempt."""
+        return self.retry or _ONE_ATTEMPT
+
+
+_ONE_ATTEMPT = Retry(attempts=1)
+_ASKED_FOR = Retry()  # `raise Retry(...)` in a task without a policy of its own
+
+
+def isolation_of(
+    name: str, function: Callable[..., Any], asked: str | None, timeout_s: float | None
+) -> Isolation:
+    """Decide where a function runs; refuse what could not be kept.
+
+    Raises: BadTask, for a plain function with a timeout but without process isolation.
+    """
+    is_async = inspect.iscoroutinefunction(function)
+    match asked:
+        case None:
+            isolation: Isolation = "loop" if is_async else "thread"
+        case "process":
+            return "process"
+        case "thread" | "loop":
+            if (asked == "loop") is not is_async:
+                kind = "an async" if is_async else "a plain"
+                raise BadTask(name, f'{kind} function cannot run with isolation="{asked}"')
+            isolation = "loop" if is_async else "thread"
+        case _:
+            raise BadTask(name, f'isolation={asked!r}: use "process", or leave it out')
+    if isolation == "thread" and timeout_s is not None:
+        raise BadTask(
+            name,
+            "a timeout cannot stop a plain function that runs on a thread; "
+            'add isolation="process" (a real kill), or make the function async',
+        )
+    return isolation
+
+
+def outcome_of(spec: TaskSpec, error: BaseException, *, skip_frames: int = 1) -> Outcome:
+    """Say what an attempt's exception means for its job.  Pure."""
+    match error:
+        case Snooze():
+            return Snoozed(error.delay_s)
+        case Cancel():
+            return Cancelled(error.message)
+        case AttemptCancelled():
+            return Cancelled(str(error))
+        case Retry():
+            return Failed(error_info(error, skip_frames=skip_frames), after_s=error.after_s)
+        case AttemptTimeout():
+            return Failed(
+                error_info(error, skip_frames=skip_frames),
+                reason=Reason.TIMEOUT,
+                retryable=not isinstance(error, spec.retry_policy.never),
+            )
+        case _:
+            retryable = not isinstance(error, _HOPELESS) and spec.retry_policy.covers(error)
+            return Failed(error_info(error, skip_frames=skip_frames), retryable=retryable)
+
+
+def retry_delay_s(
+    spec: TaskSpec, outcome: Outcome, failures: int, chance: float
+) -> tuple[Outcome, float | None]:
+    """Return the delay before the next attempt, or None; a policy that raises fails the job.
+
+    failures: before this outcome.   chance: a random number in [0, 1).
+    """
+    if not isinstance(outcome, Failed) or not outcome.retryable:
+        return outcome, None
+    asked_for = outcome.error.type == _RETRY_TYPE and spec.retry is None
+    policy = _ASKED_FOR if asked_for else spec.retry_policy
+    try:
+        return outcome, policy.delay_s(failures + 1, chance)
+    except Exception as error:  # the user's delay function; its failure must not lose the job
+        return Failed(error_info(error), retryable=False), None
+
+
+_RETRY_TYPE = f"{Retry.__module__}.{Retry.__qualname__}"
+
+
+def check_priority(value: object) -> int:
+    """Return a priority in range.  Raises: BadOption."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadOption("priority", value, "must be a whole number")
+    if not PRIORITY_MIN <= value <= PRIORITY_MAX:
+        raise BadOption(
+            "priority", value, f"must be from {PRIORITY_MIN} to {PRIORITY_MAX}; higher goes first"
+        )
+    return value
+
+
+def check_name(option: str, value: object) -> str:
+    """Return a name (of a queue or a task) that every store and URL can carry."""
+    if not isinstance(value, str) or not value or len(value) > NAME_LENGTH_MAX:
+        raise BadOption(option, value, f"must be a text of 1 to {NAME_LENGTH_MAX} characters")
+    if not value.isprintable() or value != value.strip() or "\n" in value:
+        raise BadOption(option, value, "must be printable, without blanks at its ends")
+    return value
+
+
+def check_options(given: Mapping[str, object], known: Collection[str]) -> None:
+    """Refuse an option that does not exist, with the nearest that does.  Raises: BadOption."""
+    for name in given:
+        if name not in known:
+            near = nearest(name, known)
+            hint = f"did you mean {near!r}?" if near else f"known: {', '.join(known)}"
+            raise BadOption(name, given[name], f"there is no such option; {hint}")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that a mistyped one was likely meant to be."""
+    found = difflib.get_close_matches(word, list(known), n=1)
+    return found[0] if found else None

@@ -1,0 +1,144 @@
+"""The client: what a program asks of the store, from one event loop."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from windlass.core.lifecycle import after_cancel
+from windlass.engine.waiter import Waiter
+from windlass.errors import JobNotFailed, JobNotFound, ResultTimeout
+from windlass.model.jobs import (
+    ENQUEUE_BATCH_MAX,
+    LIVE,
+    DeadLetters,
+    Event,
+    Finished,
+    Job,
+    JobFilter,
+    JobId,
+    JobRequest,
+    State,
+)
+from windlass.model.workers import WorkerRow
+from windlass.ports import Store
+
+LIST_LIMIT_MAX = 1_000
+
+
+class Client:
+    """Enqueues, looks up, waits for, cancels and retries jobs.  Belongs to one event loop."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiter = Waiter(store)
+
+    async def close(self) -> None:
+        """Stop waiting; those who still wait get a CancelledError.  The store stays open."""
+        await self._waiter.close()
+
+    async def enqueue(self, requests: Sequence[JobRequest]) -> list[JobId]:
+        """Insert jobs and return their ids, in the order given.
+
+        Up to ENQUEUE_BATCH_MAX of them go in one transaction; more go in several, each
+        whole.  Where a live job holds the ``unique_key``, its id stands in for the new one.
+        """
+        if len(requests) <= ENQUEUE_BATCH_MAX:
+            return await self._store.enqueue(requests)
+        ids: list[JobId] = []
+        for start in range(0, len(requests), ENQUEUE_BATCH_MAX):
+            ids += await self._store.enqueue(requests[start : start + ENQUEUE_BATCH_MAX])
+        return ids
+
+    async def get(self, job_id: JobId) -> Job:
+        """Return a job as it stands.  Raises: JobNotFound."""
+        job = await self._store.get(job_id)
+        if job is None:
+            raise JobNotFound(job_id)
+        return job
+
+    async def wait(
+        self, job_ids: Sequence[JobId], *, timeout_s: float | None = None
+    ) -> Mapping[JobId, Finished]:
+        """Return how each of the jobs ended, once all have.
+
+        Raises: JobNotFound, ResultTimeout (the jobs go on), StoreUnavailable.
+        """
+        ended = await self._waiter.wait(job_ids, timeout_s)
+        missing = [job_id for job_id in job_ids if job_id not in ended]
+        if missing:
+            job = await self.get(missing[0])
+            raise ResultTimeout(missing[0], timeout_s or 0.0, job.state)
+        return MappingProxyType(ended)
+
+    async def cancel(self, job_id: JobId, *, actor: str = "client") -> State:
+        """Cancel a job that has not started; ask one that runs to stop.  Idempotent.
+
+        Returns: the state after: ``cancelled``; ``running`` where it was asked; or the
+                 state in which the job had already ended.
+        Raises:  JobNotFound.
+        """
+        while True:
+            job = await self.get(job_id)
+            transition = after_cancel(job, actor)
+            if transition is None:
+                return job.state
+            [applied] = await self._store.settle([transition])
+            if applied:
+                return transition.after
+            await asyncio.sleep(0)  # the job moved between the look and the write: look again
+
+    async def retry(self, job_id: JobId, new_id: JobId, *, actor: str = "client") -> JobId:
+        """Enqueue a failed job once more as a new job linked to it; return the new id.
+
+        Raises: JobNotFound, JobNotFailed.
+        """
+        job = await self.get(job_id)
+        if job.state is not State.FAILED:
+            raise JobNotFailed(job_id, job.state)
+        again = JobRequest(
+            id=new_id,
+            task=job.task,
+            queue=job.queue,
+            payload=job.payload,
+            priority=job.priority,
+            unique_key=job.unique_key,
+            retry_of=job.id,
+        )
+        [made] = await self._store.enqueue([again])
+        return made
+
+    async def discard(self, job_ids: Sequence[JobId], *, actor: str = "client") -> list[bool]:
+        """Take failed jobs off the dead letters; False for each that was none.  Idempotent."""
+        return await self._store.resolve(job_ids, actor)
+
+    async def jobs(
+        self, where: JobFilter | None = None, *, limit: int = 50, before: JobId | None = None
+    ) -> list[Job]:
+        """List jobs, newest first; ``before`` continues after the last id of a page."""
+        return await self._store.jobs(
+            where or JobFilter(), limit=min(limit, LIST_LIMIT_MAX), before=before
+        )
+
+    async def counts(self) -> dict[tuple[str, State], int]:
+        """Count jobs by queue and state."""
+        return await self._store.counts()
+
+    async def dead_letters(self, *, limit: int = 100) -> list[DeadLetters]:
+        """Group the unresolved failed jobs by task, error and reason, the most first."""
+        return await self._store.dead_letters(limit=min(limit, LIST_LIMIT_MAX))
+
+    async def events(self, job_id: JobId) -> list[Event]:
+        """Return the history of a job's failures and of what operators did to it."""
+        return await self._store.events(job_id)
+
+    async def workers(self) -> list[WorkerRow]:
+        """Return the workers that hold a lease."""
+        return await self._store.workers()
+
+    async def idle(self) -> bool:
+        """Tell whether no job is live: nothing runs and nothing is left to run."""
+        return not any(n for (_, state), n in (await self.counts()).items() if state in LIVE)
+
+    async def migrate(self) -> list[int]:
+        """Bring the store's schema to this version; return the migrations applied."""
+        return await self._store.migrate()

@@ -1,0 +1,56 @@
+"""Upkeep: makes the clock's moves when they are due, and prunes what is old."""
+
+import asyncio
+import logging
+
+from windlass.model.topics import CLOCK
+from windlass.ports import Store
+
+log = logging.getLogger("windlass.upkeep")
+
+SWEEP_LIMIT = 1_000
+PRUNE_LIMIT = 1_000
+PRUNE_INTERVAL_S = 60.0
+
+
+class Upkeep:
+    """Sweeps at the next due instant, at each wake-up, and at least every ``sweep_s``.
+
+    Any number of processes may do this at once: the store lets each row move once.
+    """
+
+    def __init__(
+        self, store: Store, *, sweep_s: float, losses_max: int, retention_s: float | None
+    ) -> None:
+        self._store = store
+        self._sweep_s = sweep_s
+        self._losses_max = losses_max
+        self._retention_s = retention_s
+        self._prune_at = 0.0
+
+    async def run(self) -> None:
+        """Sweep and prune for ever.  Raises: StoreUnavailable, for the caller to try again."""
+        bell = self._store.listen([CLOCK])
+        try:
+            while True:
+                swept = await self._store.sweep(SWEEP_LIMIT, self._losses_max)
+                if swept.rescued or swept.poisoned:
+                    log.warning(
+                        "lost workers: %d jobs queued again, %d failed as poison",
+                        swept.rescued,
+                        swept.poisoned,
+                    )
+                await self._prune()
+                due_s = self._sweep_s if swept.next_due_s is None else swept.next_due_s
+                if due_s > 0:
+                    await bell.wait(min(due_s, self._sweep_s))
+        finally:
+            bell.close()
+
+    async def _prune(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._retention_s is None or now < self._prune_at:
+            return
+        pruned = await self._store.prune(self._retention_s, PRUNE_LIMIT)
+        if pruned < PRUNE_LIMIT:
+            self._prune_at = now + PRUNE_INTERVAL_S

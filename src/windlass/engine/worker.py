@@ -1,0 +1,344 @@
+"""The worker: claims jobs for its free slots, runs them, and settles how they ended.
+
+Four loops share one store: the lease keeper renews, the claimer fills slots, the
+settler writes outcomes in groups, upkeep makes the clock's moves.  A wake-up that is
+lost costs one poll interval; a store that is gone costs the time it is gone.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from windlass.core.capture import error_info
+from windlass.core.context import Context
+from windlass.core.lifecycle import after_attempt
+from windlass.core.tasks import Isolation, TaskSpec, retry_delay_s
+from windlass.engine.lease import LeaseKeeper
+from windlass.engine.settler import Settler
+from windlass.engine.upkeep import Upkeep
+from windlass.errors import UnavailableError
+from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, JobId
+from windlass.model.outcomes import Cancelled, Failed, Outcome, Released, Unknown
+from windlass.model.topics import queue_topic
+from windlass.model.workers import WorkerInfo
+from windlass.ports import Executor, Store
+
+log = logging.getLogger("windlass.worker")
+
+RESTART_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker behaves.  Seconds and counts; the settings of the same names say more."""
+
+    queues: tuple[str, ...] = ("default",)
+    slots: int = 16
+    lease_s: float = 15.0
+    renew_s: float = 5.0
+    poll_s: float = 1.0
+    sweep_s: float = 1.0
+    shutdown_s: float = 30.0
+    losses_max: int = 3
+    unknown_task_delay_s: float = 5.0
+    claim_batch: int = CLAIM_BATCH_MAX
+    retention_s: float | None = None
+
+
+class Running:
+    """One attempt in progress, and the reason for which it was stopped, if it was."""
+
+    __slots__ = ("claim", "context", "spec", "stopped", "task")
+
+    def __init__(self, claim: Claim, spec: TaskSpec) -> None:
+        self.claim = claim
+        self.spec = spec
+        self.context = Context(claim)
+        self.task: asyncio.Task[None] | None = None
+        self.stopped: Outcome | None = None
+
+
+class Worker:
+    """Runs jobs until it is told to stop.
+
+    store:     open, and bound to the running loop.
+    executors: one for each isolation that a task of ``specs`` asks for.
+    new_info:  makes the description of this worker under a fresh random id.
+    chance:    a random number in [0, 1), for the jitter of retries.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        specs: Mapping[str, TaskSpec],
+        executors: Mapping[Isolation, Executor],
+        options: WorkerOptions,
+        *,
+        new_info: Callable[[], WorkerInfo],
+        chance: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._specs = specs
+        self._executors = executors
+        self._options = options
+        self._chance = chance
+        self._running: dict[JobId, Running] = {}
+        self._room = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._idle: asyncio.Task[None] | None = None
+        self.jobs_done = 0
+        self._settler = Settler(store, settled=self._count)
+        self._keeper = LeaseKeeper(
+            store,
+            new_info,
+            lease_s=options.lease_s,
+            renew_s=options.renew_s,
+            on_cancel=self._cancel,
+            on_lost=self._abandon,
+        )
+        self._upkeep = Upkeep(
+            store,
+            sweep_s=options.sweep_s,
+            losses_max=options.losses_max,
+            retention_s=options.retention_s,
+        )
+
+    @property
+    def running(self) -> int:
+        """How many attempts run at this moment."""
+        return len(self._running)
+
+    def stop(self) -> None:
+        """Claim no more; let what runs end within ``shutdown_s``, then release it."""
+        self._stop.set()
+        if self._idle is not None:
+            self._idle.cancel()
+
+    def hurry(self) -> None:
+        """Stop without waiting: what runs is stopped and released at once."""
+        self.stop()
+        self._hurry.set()
+
+    async def run(self) -> None:
+        """Work until ``stop``; then settle what is left and give up the lease."""
+        for executor in self._executors.values():
+            await executor.start()
+        keeper = self._spawn("lease", self._keeper.run)
+        settler = self._spawn("settle", self._settler.run)
+        upkeep = self._spawn("upkeep", self._upkeep.run)
+        claimer = self._spawn("claim", self._claim_until_stopped)
+        try:
+            await claimer
+            await self._finish_running()
+        finally:
+            for executor in self._executors.values():
+                await executor.stop()
+            await self._let_settle()
+            await _end(upkeep, claimer, keeper, settler)
+            await self._leave()
+
+    # -- claiming ------------------------------------------------------------
+
+    async def _claim_until_stopped(self) -> None:
+        await self._keeper.wait_held()
+        info = self._keeper.info
+        log.info("worker %s serves %s", info.id, ", ".join(self._options.queues))
+        bell = self._store.listen([queue_topic(name) for name in self._options.queues])
+        try:
+            while not self._stop.is_set():
+                if not await self._claim_once():
+                    await self._pause(bell.wait(self._options.poll_s))
+        finally:
+            bell.close()
+
+    async def _claim_once(self) -> bool:
+        """Fill the free slots; False if the queues hold no more than was taken."""
+        free = self._options.slots - len(self._running)
+        backlog = len(self._settler)
+        if free <= 0 or backlog >= self._options.slots + CLAIM_BATCH_MAX:
+            self._room.clear()
+            await self._pause(self._room.wait())
+            return True
+        if not self._keeper.held:
+            await self._pause(self._keeper.wait_held())
+            await self._pause(asyncio.sleep(0))
+            return True
+        limit = min(free, self._options.claim_batch)
+        worker = self._keeper.info.id
+        claims = await self._store.claim(worker, self._options.queues, limit)
+        self._take(claims, worker == self._keeper.info.id)
+        return len(claims) == limit
+
+    def _take(self, claims: Sequence[Claim], still_held: bool) -> None:
+        stopping = self._stop.is_set() or not still_held
+        for claim in claims:
+            if stopping:
+                self._settler.add(after_attempt(claim, Released(), None))
+            else:
+                self._start(claim)
+
+    async def _pause(self, idle: Awaitable[object]) -> None:
+        """Await something that a stop may break off; never a claim in flight."""
+
+        async def waiting() -> None:
+            await idle
+
+        self._idle = asyncio.ensure_future(waiting())
+        if self._stop.is_set():
+            self._idle.cancel()
+        try:
+            await self._idle
+        except asyncio.CancelledError:
+            if not self._stop.is_set():
+                self._idle.cancel()
+                raise
+        finally:
+            self._idle = None
+
+    # -- running -------------------------------------------------------------
+
+    def _start(self, claim: Claim) -> None:
+        spec = self._specs.get(claim.task)
+        if spec is None:
+            log.warning("job %s: this worker knows no task %r", claim.job_id, claim.task)
+            unknown = Unknown(self._options.unknown_task_delay_s)
+            self._settler.add(after_attempt(claim, unknown, None))
+            return
+        running = Running(claim, spec)
+        self._running[claim.job_id] = running
+        running.task = _start_task(self._attempt(running))
+
+    async def _attempt(self, running: Running) -> None:
+        spec, claim = running.spec, running.claim
+        outcome: Outcome | None
+        try:
+            outcome = await self._executors[spec.isolation].run(spec, claim, running.context)
+        except asyncio.CancelledError:
+            outcome = running.stopped
+        except Exception as error:  # an executor never raises; if one does, the job must not hang
+            log.exception("job %s: the executor broke", claim.job_id)
+            outcome = Failed(error_info(error))
+        # A worker that lost its lease may already hold the same job under a newer fence.
+        if self._running.get(claim.job_id) is running:
+            del self._running[claim.job_id]
+        self._room.set()
+        if outcome is not None:
+            self._settle(running, outcome)
+
+    def _settle(self, running: Running, outcome: Outcome) -> None:
+        spec, claim = running.spec, running.claim
+        delay_s = None
+        if isinstance(outcome, Failed):
+            if running.context.cancel_requested:
+                outcome = Cancelled()
+            outcome, delay_s = retry_delay_s(spec, outcome, claim.failures, self._chance())
+            if isinstance(outcome, Failed):
+                log.warning(
+                    "job %s (%s) attempt %d: %s: %s%s",
+                    claim.job_id,
+                    claim.task,
+                    claim.attempt,
+                    outcome.error.type,
+                    outcome.error.message,
+                    "" if delay_s is None else f"; again in {outcome.after_s or delay_s:.3g} s",
+                )
+        self._settler.add(after_attempt(claim, outcome, delay_s))
+
+    def _cancel(self, job_ids: Sequence[JobId]) -> None:
+        for job_id in job_ids:
+            running = self._running.get(job_id)
+            if running is not None and not running.context.cancel_requested:
+                running.context.ask_to_cancel()
+                if running.spec.isolation != "thread":
+                    _stop_attempt(running, Cancelled())
+
+    def _abandon(self) -> None:
+        """The lease is gone: stop everything, and write nothing of it."""
+        for running in self._running.values():
+            running.context.ask_to_cancel()
+            _stop_attempt(running, None)
+        self._running.clear()  # threads cannot be stopped; their late outcomes are refused by fence
+        self._room.set()
+
+    def _count(self, settled: int) -> None:
+        self.jobs_done += settled
+        self._room.set()
+
+    # -- stopping ------------------------------------------------------------
+
+    async def _finish_running(self) -> None:
+        tasks = [running.task for running in self._running.values() if running.task is not None]
+        if not tasks:
+            return
+        log.info("stopping: %d attempts have %g s to end", len(tasks), self._options.shutdown_s)
+        hurried = asyncio.ensure_future(self._hurry.wait())
+        ended = asyncio.ensure_future(asyncio.wait(tasks))
+        await asyncio.wait(
+            {hurried, ended}, timeout=self._options.shutdown_s, return_when="FIRST_COMPLETED"
+        )
+        for running in list(self._running.values()):
+            running.context.ask_to_cancel()
+            _stop_attempt(running, Released(started=True))
+        await ended
+        await _end(hurried)
+
+    async def _let_settle(self) -> None:
+        try:
+            async with asyncio.timeout(self._options.lease_s):
+                await self._settler.drained()
+        except TimeoutError:
+            log.error("stopping with %d outcomes not written: no store", len(self._settler))
+
+    async def _leave(self) -> None:
+        try:
+            async with asyncio.timeout(self._options.renew_s):
+                await self._store.leave(self._keeper.info.id)
+        except (UnavailableError, TimeoutError) as error:
+            log.warning("the lease could not be given up: %s", error)
+
+    # -- supervision ---------------------------------------------------------
+
+    def _spawn(self, name: str, loop: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":
+        """Run a loop; whatever it raises is told, and it begins again."""
+
+        async def supervised() -> None:
+            while True:
+                try:
+                    return await loop()
+                except UnavailableError as error:
+                    log.warning("%s waits: %s", name, error)
+                except Exception:
+                    log.exception("%s broke; it begins again in %g s", name, RESTART_S)
+                if name == "claim" and self._stop.is_set():
+                    return None
+                await asyncio.sleep(RESTART_S)
+
+        return asyncio.create_task(supervised(), name=f"windlass-{name}")
+
+
+def _stop_attempt(running: Running, outcome: Outcome | None) -> None:
+    running.stopped = outcome
+    if running.task is not None:
+        running.task.cancel()
+
+
+if sys.version_info >= (3, 12):
+
+    def _start_task(attempt: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        loop = asyncio.get_running_loop()
+        return asyncio.Task(attempt, loop=loop, eager_start=True)
+
+else:
+
+    def _start_task(attempt: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        return asyncio.get_running_loop().create_task(attempt)
+
+
+async def _end(*tasks: "asyncio.Future[Any]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,173 @@
+"""Jobs: the row, the request that makes it, and the claim a worker holds on it."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+import msgspec
+
+JobId = NewType("JobId", str)
+WorkerId = NewType("WorkerId", str)
+
+PRIORITY_MIN, PRIORITY_MAX = -100, 100
+NAME_LENGTH_MAX = 200
+UNIQUE_KEY_LENGTH_MAX = 500
+ENQUEUE_BATCH_MAX = 10_000
+CLAIM_BATCH_MAX = 1_000
+
+
+class State(StrEnum):
+    """Who must move the job next."""
+
+    WAITING = "waiting"  # other jobs, a signal, a sensor's trigger
+    SCHEDULED = "scheduled"  # the clock
+    QUEUED = "queued"  # any worker
+    HELD = "held"  # an operator, or a limit
+    RUNNING = "running"  # the lease holder
+    SUCCEEDED = "succeeded"  # nobody, ever
+    FAILED = "failed"  # nobody; until retried or discarded it is a dead letter
+    CANCELLED = "cancelled"  # nobody, ever
+    SKIPPED = "skipped"  # nobody, ever
+
+
+TERMINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.SKIPPED})
+LIVE = frozenset(State) - TERMINAL
+
+
+class Reason(StrEnum):
+    """Why the job is in its state; each state has its own set (``lifecycle.REASONS``)."""
+
+    UPSTREAM = "upstream"
+    SIGNAL = "signal"
+    TRIGGER = "trigger"
+    CHILDREN = "children"
+    DELAY = "delay"
+    RETRY = "retry"
+    SNOOZE = "snooze"
+    TIMER = "timer"
+    UNKNOWN_TASK = "unknown_task"
+    PAUSED = "paused"
+    QUARANTINED = "quarantined"
+    CANCEL_REQUESTED = "cancel_requested"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    EXPIRED = "expired"
+    POISON = "poison"
+    LOST = "lost"
+    BRANCH = "branch"
+    RULE = "rule"
+
+
+class JobRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One row to insert; the store's clock turns durations into instants.
+
+    delay_s, run_at:       at most one is given; neither means at once.
+    expires_s, expires_at: at most one is given; past it the job never starts.
+    unique_key:            unique per task among live jobs; None means no limit.
+    retry_of:              the failed job that this one repeats.
+    """
+
+    id: JobId
+    task: str
+    queue: str
+    payload: bytes
+    priority: int = 0
+    delay_s: float = 0.0
+    run_at: datetime | None = None
+    expires_s: float | None = None
+    expires_at: datetime | None = None
+    unique_key: str | None = None
+    retry_of: JobId | None = None
+
+
+class Claim(msgspec.Struct, frozen=True, gc=False):
+    """What a worker holds: the right to write this job's outcome under ``fence``.
+
+    attempt:  executions begun, this one included.
+    failures: attempts that ended in an error so far; the retry budget counts these.
+    """
+
+    job_id: JobId
+    fence: int
+    attempt: int
+    failures: int
+    task: str
+    queue: str
+    payload: bytes
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as the store holds it.  Instants are aware, in UTC."""
+
+    id: JobId
+    task: str
+    queue: str
+    state: State
+    reason: Reason | None
+    priority: int
+    attempt: int
+    failures: int
+    losses: int
+    fence: int
+    worker: WorkerId | None
+    payload: bytes
+    result: bytes | None
+    error: bytes | None
+    error_type: str | None
+    unique_key: str | None
+    retry_of: JobId | None
+    created_at: datetime
+    due_at: datetime
+    expires_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    resolved_at: datetime | None
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """How a terminal job ended: all that a waiter needs."""
+
+    job_id: JobId
+    task: str
+    state: State
+    reason: Reason | None
+    result: bytes | None
+    error: bytes | None
+
+
+class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs a listing is about; a field that is None does not narrow it."""
+
+    states: tuple[State, ...] | None = None
+    task: str | None = None
+    queue: str | None = None
+    error_type: str | None = None
+    unresolved: bool = False  # only dead letters: failed, neither retried nor discarded
+
+
+class DeadLetters(msgspec.Struct, frozen=True):
+    """Dead letters of one task that ended with one kind of error."""
+
+    task: str
+    error_type: str
+    reason: Reason
+    count: int
+    first_at: datetime
+    last_at: datetime
+    sample: JobId
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One append-only line of a job's history (failures and operator acts)."""
+
+    job_id: JobId
+    seq: int
+    at: datetime
+    before: State
+    after: State
+    reason: Reason | None
+    attempt: int
+    fence: int
+    worker: WorkerId | None
+    actor: str | None
+    error: bytes | None

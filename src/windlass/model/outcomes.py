@@ -1,0 +1,85 @@
+"""Outcomes: how an attempt ended.  Transitions: the state change that follows."""
+
+import msgspec
+
+from windlass.model.jobs import JobId, Reason, State
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An exception as plain data, with its chain of causes folded into ``traceback``."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+
+class Succeeded(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """The attempt returned; ``result`` is the encoded value."""
+
+    result: bytes | None
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The attempt raised, or was stopped at its time limit.
+
+    retryable: whether the task's policy covers this error at all.
+    after_s:   the delay which the attempt itself asked for, instead of the policy's.
+    """
+
+    error: ErrorInfo
+    reason: Reason = Reason.ERROR
+    retryable: bool = True
+    after_s: float | None = None
+
+
+class Snoozed(msgspec.Struct, frozen=True, tag=True):
+    """The attempt asked to be run again later, at no cost to its retries."""
+
+    delay_s: float
+
+
+class Cancelled(msgspec.Struct, frozen=True, tag=True):
+    """The attempt ended because it, or an operator, asked for the job's cancel."""
+
+    message: str = ""
+
+
+class Released(msgspec.Struct, frozen=True, tag=True):
+    """Its worker stops and gives the job back, at no cost to its retries.
+
+    started: whether the code had begun; if not, the attempt is not counted.
+    """
+
+    started: bool = False
+
+
+class Unknown(msgspec.Struct, frozen=True, tag=True):
+    """This worker does not know the task: the job is left for one which does."""
+
+    delay_s: float
+
+
+Outcome = Succeeded | Failed | Snoozed | Cancelled | Released | Unknown
+
+
+class Transition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One guarded write: applied only to ``(job_id, before, fence)`` as they stand.
+
+    ``attempt`` and ``failures`` are the row's new values.  ``delay_s`` counts from
+    the store's now and only for ``after`` in {queued, scheduled}.  ``actor`` names
+    the operator whose act this is; with it, or with an error, an event row is
+    written in the same transaction.
+    """
+
+    job_id: JobId
+    fence: int
+    before: State
+    after: State
+    attempt: int
+    failures: int
+    reason: Reason | None = None
+    delay_s: float = 0.0
+    result: bytes | None = None
+    error: bytes | None = None
+    error_type: str | None = None
+    actor: str | None = None

@@ -1,0 +1,82 @@
+"""Which adapter answers to which URL."""
+
+import importlib
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+from windlass.config import Settings
+from windlass.core.tasks import Isolation, TaskSpec
+from windlass.errors import BadStoreUrl, MissingExtra
+from windlass.ports import Executor, Store
+
+
+def make_store(url: str, settings: Settings) -> Store:
+    """Make the store, unopened, that a URL names.
+
+    Raises: BadStoreUrl, MissingExtra.
+    """
+    scheme = urlsplit(url).scheme
+    match scheme:
+        case "sqlite":
+            return _sqlite(url, settings)
+        case "postgresql" | "postgres":
+            return _postgres(url, settings)
+        case "":
+            raise BadStoreUrl(url, "it has no scheme")
+        case _:
+            raise BadStoreUrl(url, f"no store is known for the scheme {scheme!r}")
+
+
+def is_embedded(url: str) -> bool:
+    """Tell whether the store runs inside the calling process, without a server."""
+    return urlsplit(url).scheme == "sqlite"
+
+
+def make_executors(
+    specs: Iterable[TaskSpec], slots: int, target: str | None, environ: Mapping[str, str]
+) -> dict[Isolation, Executor]:
+    """Make an executor for each isolation that the tasks ask for."""
+    return {
+        isolation: _make_executor(isolation, slots, target, environ)
+        for isolation in sorted({spec.isolation for spec in specs})
+    }
+
+
+def _make_executor(
+    isolation: Isolation, slots: int, target: str | None, environ: Mapping[str, str]
+) -> Executor:
+    match isolation:
+        case "loop":
+            from windlass.executors.loop import LoopExecutor
+
+            return LoopExecutor()
+        case "thread":
+            from windlass.executors.threads import ThreadExecutor
+
+            return ThreadExecutor(slots)
+        case "process":
+            from windlass.executors.processes import ProcessExecutor
+
+            return ProcessExecutor(target, slots, environ=environ)
+
+
+def _sqlite(url: str, settings: Settings) -> Store:
+    from windlass.stores.sqlite import SqliteStore
+
+    path = url.removeprefix("sqlite://")
+    if not path.startswith("/") or path == "/":
+        raise BadStoreUrl(url, "it names no file")
+    path = path[1:]  # sqlite:///relative.db, sqlite:////absolute.db
+    if path == ":memory:":
+        raise BadStoreUrl(url, "a store in memory would forget its jobs; name a file")
+    return SqliteStore(path, synchronous=settings.sqlite_synchronous)
+
+
+def _postgres(url: str, settings: Settings) -> Store:
+    try:
+        importlib.import_module("asyncpg")
+    except ImportError as error:
+        raise MissingExtra("postgres", "asyncpg") from error
+    from windlass.stores.postgres import PostgresStore
+
+    return PostgresStore(url, pool_size=settings.pg_pool_size)

@@ -1,0 +1,215 @@
+"""Protocols (layer 2): what the engine asks of a store, an executor and a clock.
+
+``Broker`` is what a client and a worker need; ``Store`` adds what must be
+remembered.  Every adapter passes ``windlass.testing.contracts`` unchanged.
+
+The four verbs that write a job's state are ``enqueue``, ``claim``, ``settle`` and
+``sweep``.  Every other method reads, or writes something that is not a state.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from windlass.core.context import Context
+from windlass.core.tasks import TaskSpec
+from windlass.model.jobs import (
+    Claim,
+    DeadLetters,
+    Event,
+    Finished,
+    Job,
+    JobFilter,
+    JobId,
+    JobRequest,
+    State,
+    WorkerId,
+)
+from windlass.model.outcomes import Outcome, Transition
+from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
+
+
+class Clock(Protocol):
+    """The wall clock of an embedded store; a server's store uses the server's."""
+
+    def now(self) -> datetime:
+        """Return the present instant, aware, in UTC."""
+        ...
+
+
+class Bell(Protocol):
+    """A subscription to wake-ups.  A ring before ``wait`` is kept, rings are merged."""
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Sleep until a ring or for ``timeout_s``; tell whether it rang.
+
+        Hints only: a ring may be missed or be false, so callers look for themselves.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop listening.  Idempotent."""
+        ...
+
+
+class Broker(Protocol):
+    """Carries jobs from clients to workers."""
+
+    @property
+    def url(self) -> str:
+        """Where this is, without secrets; for messages."""
+        ...
+
+    async def open(self) -> None:
+        """Connect and check the schema.
+
+        Raises: StoreUnavailable, SchemaMissing, SchemaTooNew, StoreCorrupt, StoreReadOnly.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of every connection, thread and file.  Idempotent."""
+        ...
+
+    async def enqueue(self, requests: Sequence[JobRequest]) -> list[JobId]:
+        """Insert jobs, all or none; return the id of each, in the order given.
+
+        requests:  at most ENQUEUE_BATCH_MAX.
+        Repeats:   the same request again (same id) changes nothing.
+        Unique:    where a live job of the same task holds the ``unique_key``, nothing is
+                   inserted and that job's id is returned.
+        retry_of:  the failed job named is marked resolved in the same transaction.
+        Durable:   as the store's sync setting says, before this returns.
+        Cost:      one round trip.
+        Raises:    StoreUnavailable; then all or nothing was inserted: try again.
+        """
+        ...
+
+    async def claim(self, worker: WorkerId, queues: Sequence[str], limit: int) -> list[Claim]:
+        """Move up to ``limit`` queued jobs of ``queues`` to running under ``worker``.
+
+        limit:   1 <= limit <= CLAIM_BATCH_MAX; fewer, or none, is normal.
+        Order:   priority (higher first), then due_at, then id.
+        Effect:  fence + 1, attempt + 1.
+        Expired: a job past ``expires_at`` is never claimed.
+        Races:   no two callers get the same job; neither waits for the other.  A worker
+                 without a live lease gets nothing.
+        Raises:  StoreUnavailable, with nothing claimed or claimed for a lease at most.
+        """
+        ...
+
+    async def settle(self, transitions: Sequence[Transition]) -> list[bool]:
+        """Apply each transition whose ``(job_id, before, fence)`` still stands.
+
+        Returns:  True for each that was applied, in the order given; a False means
+                  that a newer holder won, or the job has ended (``StaleError`` is the
+                  caller's to raise).
+        Cancel:   a running job with a cancel request that would be scheduled or queued
+                  again is cancelled instead.
+        Events:   one is written, in the same transaction, for each transition that has
+                  an error or an actor.
+        Repeats:  applying the same transition again returns False and changes nothing.
+        Moves:    a move that is not in ``lifecycle.SETTLE_MOVES`` is refused: False.
+        Cost:     one statement per batch.
+        """
+        ...
+
+    async def renew(self, worker: WorkerInfo, lease_s: float) -> Lease:
+        """Extend, or first create, the lease of ``worker`` to now + ``lease_s``.
+
+        A worker whose lease was found ended by a sweep is not held any more: it must
+        begin again under a new id.
+        """
+        ...
+
+    async def leave(self, worker: WorkerId) -> None:
+        """End the lease of ``worker`` now; what it still runs counts as lost.  Idempotent."""
+        ...
+
+    def listen(self, topics: Collection[str]) -> Bell:
+        """Subscribe to wake-ups about ``topics`` (``model.topics``)."""
+        ...
+
+    async def results(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Finished]:
+        """Return how those of ``job_ids`` which have ended did end."""
+        ...
+
+
+class Store(Broker, Protocol):
+    """A broker that also remembers: it keeps the truth."""
+
+    async def migrate(self) -> list[int]:
+        """Bring the schema to this version; return the numbers of the migrations applied.
+
+        Safe to run from many processes at once, and again after a kill at any point.
+        """
+        ...
+
+    async def sweep(self, limit: int, losses_max: int) -> Swept:
+        """Make the clock's moves, at most ``limit`` of each kind.
+
+        scheduled and due      -> queued
+        running, lease ended   -> queued, losses + 1; failed(poison) once ``losses`` reaches
+                                  ``losses_max``; cancelled if that was requested.  Each
+                                  writes an event.
+        not started, expired   -> failed(expired), with an event.
+        """
+        ...
+
+    async def get(self, job_id: JobId) -> Job | None:
+        """Return the job, or None if there is none of this id."""
+        ...
+
+    async def jobs(self, where: JobFilter, *, limit: int, before: JobId | None = None) -> list[Job]:
+        """List jobs, newest id first; ``before`` pages on from the last id of a page."""
+        ...
+
+    async def counts(self) -> dict[tuple[str, State], int]:
+        """Count jobs by queue and state.  Cost: a scan of live jobs; finished ones too."""
+        ...
+
+    async def dead_letters(self, *, limit: int) -> list[DeadLetters]:
+        """Group the failed jobs that nobody has resolved, by task, error and reason."""
+        ...
+
+    async def resolve(self, job_ids: Sequence[JobId], actor: str) -> list[bool]:
+        """Discard dead letters: mark them resolved, each with an event.  No state changes.
+
+        Returns: False for each that is no unresolved failed job.
+        """
+        ...
+
+    async def events(self, job_id: JobId) -> list[Event]:
+        """Return the events of a job, oldest first."""
+        ...
+
+    async def workers(self) -> list[WorkerRow]:
+        """Return the workers whose lease has not been found ended."""
+        ...
+
+    async def prune(self, older_than_s: float, limit: int) -> int:
+        """Delete up to ``limit`` jobs that ended that long ago (dead letters stay); count them."""
+        ...
+
+
+class Executor(Protocol):
+    """Where an attempt's code runs."""
+
+    async def start(self) -> None:
+        """Make ready.  Called once, before the first ``run``."""
+        ...
+
+    async def stop(self) -> None:
+        """End everything that still runs, and every child.  Idempotent."""
+        ...
+
+    async def run(self, spec: TaskSpec, claim: Claim, context: Context) -> Outcome:
+        """Run one attempt to its end and say how it ended.
+
+        Time limit: enforced here, as a ``Failed`` with reason ``timeout``.
+        Cancelling: the caller cancels the asyncio task that awaits this; async code stops at
+                    its next await, a process is killed, a thread is only asked.  Then this
+                    raises CancelledError, and nothing of the attempt is left but a thread.
+        Raises:     nothing else; whatever the code raises is an outcome.
+        """
+        ...

@@ -1,0 +1,273 @@
+"""Tasks as users hold them: still plain functions, and also something to enqueue."""
+
+import functools
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Generic, Never, ParamSpec, Protocol, TypeVar, overload
+
+from windlass.config import Settings
+from windlass.core.lifecycle import decode_error
+from windlass.core.retry import Delay, seconds_of
+from windlass.core.tasks import TaskSpec, check_name, check_options, check_priority
+from windlass.engine.client import Client
+from windlass.errors import BadOption, JobCancelled, JobFailed
+from windlass.model.jobs import UNIQUE_KEY_LENGTH_MAX, Finished, Job, JobId, JobRequest, State
+from windlass.model.outcomes import ErrorInfo
+
+P = ParamSpec("P")
+C = TypeVar("C")
+R = TypeVar("R")
+T = TypeVar("T")
+
+OPTIONS = ("delay", "run_at", "expires", "priority", "queue", "unique_key")
+
+
+class Enqueuer(Protocol):
+    """What a task needs of its app."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        ...
+
+    def new_job_id(self) -> JobId:
+        """Make the id of a job to be."""
+        ...
+
+    def enqueue_requests(self, requests: Sequence[JobRequest]) -> list[JobId]:
+        """Store requests; blocks until durable."""
+        ...
+
+    def blocking(self, ask: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
+        """Ask the client something, from code that has no event loop."""
+        ...
+
+    def wait_for(self, job_id: JobId, timeout_s: float | None) -> Finished:
+        """Block until a job has ended."""
+        ...
+
+    async def client(self) -> Client:
+        """Return the running loop's client."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueueOptions:
+    """What ``using`` may set; None leaves the task's own option in force."""
+
+    delay_s: float = 0.0
+    run_at: datetime | None = None
+    expires_s: float | None = None
+    expires_at: datetime | None = None
+    priority: int | None = None
+    queue: str | None = None
+    unique_key: str | None = None
+
+
+class Task(Generic[P, C, R]):
+    """A registered function: call it as ever, or enqueue the call.
+
+    ``P`` are its parameters, ``C`` what a plain call returns, ``R`` what a job results in
+    (for an async function ``C`` is a coroutine of ``R``).
+    """
+
+    def __init__(
+        self, app: Enqueuer, spec: TaskSpec, options: EnqueueOptions = EnqueueOptions()
+    ) -> None:
+        self._app = app
+        self._options = options
+        self.spec = spec
+        functools.update_wrapper(self, spec.function)
+
+    @property
+    def name(self) -> str:
+        """The name under which workers find the function."""
+        return self.spec.name
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> C:
+        """Call the function here and now, as if it were not a task."""
+        result: C = self.spec.function(*args, **kwargs)
+        return result
+
+    def __repr__(self) -> str:
+        return f"<task {self.spec.name!r} on queue {self.spec.queue!r}>"
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> "JobHandle[R]":
+        """Store a request to run this call; blocks until it is durable.
+
+        Raises: BadArguments, NotEncodable, PayloadTooLarge, StoreUnavailable.
+        """
+        [job_id] = self._app.enqueue_requests([self.prepare(*args, **kwargs)])
+        return JobHandle(self._app, job_id, self.spec)
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> "JobHandle[R]":
+        """Store a request to run this call; returns once it is durable.
+
+        Raises: BadArguments, NotEncodable, PayloadTooLarge, StoreUnavailable.
+        """
+        client = await self._app.client()
+        [job_id] = await client.enqueue([self.prepare(*args, **kwargs)])
+        return JobHandle(self._app, job_id, self.spec)
+
+    def prepare(self, *args: P.args, **kwargs: P.kwargs) -> JobRequest:
+        """Check the call and make its request, for ``enqueue_many``; nothing is stored.
+
+        Raises: BadArguments, NotEncodable, PayloadTooLarge.
+        """
+        spec, options = self.spec, self._options
+        return JobRequest(
+            id=self._app.new_job_id(),
+            task=spec.name,
+            queue=options.queue or spec.queue,
+            payload=spec.signature.encode(args, kwargs, self._app.settings.payload_limit_bytes),
+            priority=spec.priority if options.priority is None else options.priority,
+            delay_s=options.delay_s,
+            run_at=options.run_at,
+            expires_s=self._expires_s,
+            expires_at=options.expires_at,
+            unique_key=options.unique_key,
+        )
+
+    def using(
+        self,
+        *,
+        delay: Delay | None = None,
+        run_at: datetime | None = None,
+        expires: Delay | datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        unique_key: str | None = None,
+        **unknown: Never,
+    ) -> "Task[P, C, R]":
+        """Return this task with other options for its enqueues; the task itself is unchanged.
+
+        delay:      time until it may start; or run_at: the instant (aware).  Not both.
+        expires:    after this long, or at this instant, it does not start any more.
+        priority:   -100 to 100, higher first.
+        unique_key: while a live job of this task has the same key, no second one is made.
+        Raises:     BadOption.
+        """
+        check_options(unknown, OPTIONS)
+        if delay is not None and run_at is not None:
+            raise BadOption("run_at", run_at, "give either delay or run_at, not both")
+        options = self._options
+        if delay is not None:
+            options = replace(options, delay_s=seconds_of("delay", delay), run_at=None)
+        if run_at is not None:
+            options = replace(options, run_at=_instant("run_at", run_at), delay_s=0.0)
+        if isinstance(expires, datetime):
+            options = replace(options, expires_at=_instant("expires", expires), expires_s=None)
+        elif expires is not None:
+            options = replace(options, expires_s=seconds_of("expires", expires), expires_at=None)
+        if priority is not None:
+            options = replace(options, priority=check_priority(priority))
+        if queue is not None:
+            options = replace(options, queue=check_name("queue", queue))
+        if unique_key is not None:
+            options = replace(options, unique_key=_unique_key(unique_key))
+        return Task(self._app, self.spec, options)
+
+    @property
+    def _expires_s(self) -> float | None:
+        if self._options.expires_s is not None or self._options.expires_at is not None:
+            return self._options.expires_s
+        return self.spec.expires_s
+
+
+class TaskDecorator(Protocol):
+    """What ``@app.task(...)`` makes: it turns a function into a task of the same type."""
+
+    @overload
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> Task[P, Coroutine[Any, Any, R], R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R, R]: ...
+
+
+class JobHandle(Generic[R]):
+    """A job as its enqueuer holds it: an id, and the way to its result."""
+
+    def __init__(self, app: Enqueuer, job_id: JobId, spec: TaskSpec | None) -> None:
+        self._app = app
+        self._spec = spec
+        self.id = job_id
+
+    def __repr__(self) -> str:
+        return f"<job {self.id}>"
+
+    def result(self, timeout: Delay | None = None) -> R:
+        """Wait for the job's end and return its value.
+
+        timeout: None waits as long as it takes.
+        Raises:  JobFailed (with the remote traceback), JobCancelled, ResultTimeout.
+        """
+        timeout_s = None if timeout is None else seconds_of("timeout", timeout)
+        return self._value(self._app.wait_for(self.id, timeout_s))
+
+    async def aresult(self, timeout: Delay | None = None) -> R:
+        """Wait for the job's end and return its value; see :meth:`result`."""
+        timeout_s = None if timeout is None else seconds_of("timeout", timeout)
+        client = await self._app.client()
+        return self._value((await client.wait([self.id], timeout_s=timeout_s))[self.id])
+
+    def job(self) -> Job:
+        """Return the job as it stands in the store."""
+        return self._app.blocking(lambda client: client.get(self.id))
+
+    async def ajob(self) -> Job:
+        """Return the job as it stands in the store."""
+        return await (await self._app.client()).get(self.id)
+
+    def cancel(self) -> State:
+        """Cancel the job, or ask it to stop if it runs; return its state after that."""
+        return self._app.blocking(lambda client: client.cancel(self.id))
+
+    async def acancel(self) -> State:
+        """Cancel the job, or ask it to stop if it runs; return its state after that."""
+        return await (await self._app.client()).cancel(self.id)
+
+    def _value(self, finished: Finished) -> R:
+        raise_unless_succeeded(finished)
+        if self._spec is None:
+            raise BadOption("job", self.id, "its task is not known here, so neither is its type")
+        value: R = self._spec.signature.decode_result(finished.result)
+        return value
+
+
+def raise_unless_succeeded(finished: Finished) -> None:
+    """Raise what a job's end means for those who wait for its value."""
+    match finished.state:
+        case State.SUCCEEDED:
+            return
+        case State.CANCELLED | State.SKIPPED:
+            raise JobCancelled(finished.job_id, finished.task)
+        case _:
+            error = decode_error(finished.error) if finished.error else ErrorInfo("", "")
+            raise JobFailed(
+                finished.job_id,
+                finished.task,
+                str(finished.reason),
+                error.type,
+                error.message,
+                error.traceback,
+            )
+
+
+def _instant(option: str, value: object) -> datetime:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise BadOption(option, value, "must be a datetime with a time zone")
+    return value.astimezone(UTC)
+
+
+def _unique_key(value: object) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= UNIQUE_KEY_LENGTH_MAX:
+        raise BadOption(
+            "unique_key", value, f"must be a text of 1 to {UNIQUE_KEY_LENGTH_MAX} characters"
+        )
+    return value
+
+
+AnyTask = Task[Any, Any, Any]
+TaskFunction = Callable[..., Any]
