@@ -205,7 +205,7 @@ class App:
         loop = asyncio.get_running_loop()
         opening = self._sessions.get(loop)
         if opening is None:
-            for ended in [other for other in self._sessions if other.is_closed()]:
+            for ended in [other for other in list(self._sessions) if other.is_closed()]:
                 del self._sessions[ended]
             opening = self._sessions[loop] = loop.create_task(self._open())
         try:

@@ -43,7 +43,12 @@ class Portal:
 
     def call(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run ``work()`` on the portal's loop and return what it returns."""
-        return asyncio.run_coroutine_threadsafe(work(), self._running_loop()).result()
+        future = asyncio.run_coroutine_threadsafe(work(), self._running_loop())
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # Ctrl-C here must not leave the work going on over there
+            raise
 
     def stop(self) -> None:
         """End the loop and its thread.  Idempotent; a later call starts anew."""

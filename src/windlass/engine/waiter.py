@@ -65,10 +65,19 @@ class Waiter:
     async def _watch(self) -> None:
         assert self._bell is not None
         while self._futures:
-            await self._look()
+            try:
+                await self._look()
+            except Exception as error:  # told to those who wait, who would hang otherwise
+                self._fail(error)
+                return
             await asyncio.sleep(QUIET_S)
             if any(not future.done() for future in self._futures.values()):
                 await self._bell.wait(POLL_S)
+
+    def _fail(self, error: Exception) -> None:
+        for future in self._futures.values():
+            if not future.done():
+                future.set_exception(error)
 
     async def _look(self) -> None:
         pending = [job_id for job_id, future in self._futures.items() if not future.done()]

@@ -29,6 +29,7 @@ from windlass.ports import Executor, Store
 log = logging.getLogger("windlass.worker")
 
 RESTART_S = 1.0
+DEAF_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Worker:
         self._room = asyncio.Event()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._idle: asyncio.Task[None] | None = None
+        self._idle: asyncio.Task[object] | None = None
         self.jobs_done = 0
         self._settler = Settler(store, settled=self._count)
         self._keeper = LeaseKeeper(
@@ -135,6 +136,7 @@ class Worker:
             await claimer
             await self._finish_running()
         finally:
+            await self._release_running()
             for executor in self._executors.values():
                 await executor.stop()
             await self._let_settle()
@@ -151,7 +153,7 @@ class Worker:
         try:
             while not self._stop.is_set():
                 if not await self._claim_once():
-                    await self._pause(bell.wait(self._options.poll_s))
+                    await self._pause(lambda: bell.wait(self._options.poll_s))
         finally:
             bell.close()
 
@@ -161,11 +163,11 @@ class Worker:
         backlog = len(self._settler)
         if free <= 0 or backlog >= self._options.slots + CLAIM_BATCH_MAX:
             self._room.clear()
-            await self._pause(self._room.wait())
+            await self._pause(self._room.wait)
             return True
         if not self._keeper.held:
-            await self._pause(self._keeper.wait_held())
-            await self._pause(asyncio.sleep(0))
+            await self._pause(self._keeper.wait_held)
+            await asyncio.sleep(0)  # the keeper may not yet know that its time is over
             return True
         limit = min(free, self._options.claim_batch)
         worker = self._keeper.info.id
@@ -181,19 +183,15 @@ class Worker:
             else:
                 self._start(claim)
 
-    async def _pause(self, idle: Awaitable[object]) -> None:
+    async def _pause(self, wait: Callable[[], Coroutine[Any, Any, object]]) -> None:
         """Await something that a stop may break off; never a claim in flight."""
-
-        async def waiting() -> None:
-            await idle
-
-        self._idle = asyncio.ensure_future(waiting())
         if self._stop.is_set():
-            self._idle.cancel()
+            return
+        self._idle = asyncio.ensure_future(wait())
         try:
             await self._idle
         except asyncio.CancelledError:
-            if not self._stop.is_set():
+            if not self._stop.is_set():  # it was this loop that was cancelled
                 self._idle.cancel()
                 raise
         finally:
@@ -271,7 +269,8 @@ class Worker:
     # -- stopping ------------------------------------------------------------
 
     async def _finish_running(self) -> None:
-        tasks = [running.task for running in self._running.values() if running.task is not None]
+        """Give what runs its time to end; a second signal cuts it short."""
+        tasks = self._attempt_tasks()
         if not tasks:
             return
         log.info("stopping: %d attempts have %g s to end", len(tasks), self._options.shutdown_s)
@@ -280,11 +279,20 @@ class Worker:
         await asyncio.wait(
             {hurried, ended}, timeout=self._options.shutdown_s, return_when="FIRST_COMPLETED"
         )
+        await _end(hurried, ended)
+
+    async def _release_running(self) -> None:
         for running in list(self._running.values()):
             running.context.ask_to_cancel()
             _stop_attempt(running, Released(started=True))
-        await ended
-        await _end(hurried)
+        tasks = self._attempt_tasks()
+        if tasks:
+            _, deaf = await asyncio.wait(tasks, timeout=DEAF_S)
+            for task in deaf:
+                log.error("an attempt ignores its cancellation and is left behind: %r", task)
+
+    def _attempt_tasks(self) -> "list[asyncio.Task[None]]":
+        return [running.task for running in self._running.values() if running.task is not None]
 
     async def _let_settle(self) -> None:
         try:
