@@ -1,0 +1,167 @@
+"""What ``claim`` promises (I7, I8)."""
+
+import asyncio
+
+from windlass.model.jobs import State, WorkerId
+from windlass.testing.contracts.world import (
+    ALICE,
+    BOB,
+    LEASE_S,
+    LOSSES_MAX,
+    StoreWorld,
+    begin,
+    claim_all,
+    make_request,
+    make_requests,
+    make_worker,
+    move,
+    nth_id,
+    opened,
+    row,
+)
+
+
+class ClaimContract:
+    """What every store's ``claim`` promises."""
+
+    async def test_a_claim_carries_what_the_worker_needs(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            [claim] = await begin(store, make_request(task="t", queue="q", payload=b"\x01"))
+            job = await row(store, nth_id(1))
+
+            assert (claim.job_id, claim.task, claim.queue) == (nth_id(1), "t", "q")
+            assert (claim.payload, claim.failures) == (b"\x01", 0)
+            assert (claim.fence, claim.attempt) == (1, 1) == (job.fence, job.attempt)
+            assert (job.state, job.reason, job.worker) == (State.RUNNING, None, ALICE)
+            assert job.started_at is not None
+
+    async def test_fence_and_attempt_grow_with_each_claim(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            [first] = await begin(store, make_request())
+            await store.settle([move(first, State.QUEUED)])
+            [second] = await claim_all(store)
+
+            assert (first.fence, first.attempt) == (1, 1)
+            assert (second.fence, second.attempt) == (2, 2)
+
+    async def test_higher_priority_is_claimed_first(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            await store.enqueue([make_request(n, priority=p) for n, p in ((1, -5), (2, 0), (3, 9))])
+            await store.renew(make_worker(), LEASE_S)
+            claims = await store.claim(ALICE, ["default"], 10)
+
+            assert [claim.job_id for claim in claims] == [nth_id(3), nth_id(2), nth_id(1)]
+
+    async def test_of_equal_priority_what_was_due_first_is_claimed_first(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            for n in (3, 1, 2):
+                await store.enqueue([make_request(n)])
+                await world.advance(1)
+            await store.renew(make_worker(), LEASE_S)
+            claims = await store.claim(ALICE, ["default"], 10)
+
+            assert [claim.job_id for claim in claims] == [nth_id(3), nth_id(1), nth_id(2)]
+
+    async def test_of_what_is_due_together_the_lowest_id_is_claimed_first(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            await store.enqueue([make_request(n) for n in (3, 1, 2)])
+            await store.renew(make_worker(), LEASE_S)
+            [first] = await store.claim(ALICE, ["default"], 1)
+            rest = await store.claim(ALICE, ["default"], 10)
+
+            assert [claim.job_id for claim in (first, *rest)] == [nth_id(1), nth_id(2), nth_id(3)]
+
+    async def test_several_queues_are_claimed_as_one_line(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            await store.enqueue(
+                [
+                    make_request(1, queue="a"),
+                    make_request(2, queue="b", priority=5),
+                    make_request(3, queue="a", priority=5),
+                    make_request(4, queue="elsewhere", priority=9),
+                    make_request(5, queue="b"),
+                ]
+            )
+            await store.renew(make_worker(), LEASE_S)
+            [first] = await store.claim(ALICE, ["a", "b"], 1)
+            rest = await store.claim(ALICE, ["b", "a"], 10)
+
+            assert [claim.job_id for claim in (first, *rest)] == [nth_id(n) for n in (2, 3, 1, 5)]
+
+    async def test_no_queues_give_no_jobs(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            await store.enqueue([make_request()])
+            await store.renew(make_worker(), LEASE_S)
+
+            assert await store.claim(ALICE, [], 10) == []
+
+    async def test_no_more_than_the_limit_is_claimed(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            await store.enqueue(make_requests(5))
+            await store.renew(make_worker(), LEASE_S)
+            sizes = [len(await store.claim(ALICE, ["default"], 2)) for _ in range(4)]
+
+            assert sizes == [2, 2, 1, 0]
+
+    async def test_a_job_past_its_expiry_is_never_claimed(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            await store.enqueue([make_request(1, expires_s=5), make_request(2, expires_s=500)])
+            await world.advance(6)
+            claims = await claim_all(store)
+
+            assert [claim.job_id for claim in claims] == [nth_id(2)]
+
+    async def test_a_scheduled_job_is_not_claimed_before_a_sweep_promotes_it(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            await store.enqueue([make_request(delay_s=60)])
+
+            assert await claim_all(store) == []
+
+            await world.advance(61)
+            await store.sweep(10, LOSSES_MAX)
+
+            assert len(await claim_all(store)) == 1
+
+    async def test_a_worker_without_a_lease_gets_nothing(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            await store.enqueue([make_request()])
+
+            assert await store.claim(WorkerId("nobody"), ["default"], 1) == []
+
+    async def test_a_worker_whose_lease_has_ended_gets_nothing(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            await store.enqueue([make_request()])
+            await store.renew(make_worker(), LEASE_S)
+            await world.advance(LEASE_S + 1)
+
+            assert await store.claim(ALICE, ["default"], 1) == []
+
+    async def test_a_worker_that_left_gets_nothing(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            await store.enqueue([make_request()])
+            await store.renew(make_worker(), LEASE_S)
+            await store.leave(ALICE)
+
+            assert await store.claim(ALICE, ["default"], 1) == []
+
+    async def test_two_workers_never_get_the_same_job(self, world: StoreWorld) -> None:
+        async with opened(world) as one, opened(world) as other:
+            await one.enqueue(make_requests(200))
+            await one.renew(make_worker(ALICE), LEASE_S)
+            await other.renew(make_worker(BOB), LEASE_S)
+            claimed = await asyncio.gather(
+                *(one.claim(ALICE, ["default"], 7) for _ in range(20)),
+                *(other.claim(BOB, ["default"], 7) for _ in range(20)),
+            )
+            ids = [claim.job_id for batch in claimed for claim in batch]
+
+            assert len(ids) == len(set(ids))
+            # A batch may be short because a rival has its jobs; what is left comes next.
+            ids += [claim.job_id for claim in await claim_all(one)]
+            assert sorted(ids) == [request.id for request in make_requests(200)]

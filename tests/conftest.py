@@ -1,0 +1,29 @@
+"""Runs coroutine tests, each in an event loop of its own, and refuses what they leave behind."""
+
+import asyncio
+import inspect
+from typing import Any
+
+import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an ``async def`` test; its fixtures are plain values and factories."""
+    test = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(test):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    asyncio.run(_run_and_look(test, {name: pyfuncitem.funcargs[name] for name in names}))
+    return True
+
+
+async def _run_and_look(test: Any, arguments: dict[str, Any]) -> None:
+    await test(**arguments)
+    for _ in range(10):  # what has just been cancelled may take its last steps
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if not left:
+            return
+        await asyncio.sleep(0.01)
+
+    assert not left, "the test left tasks behind"
