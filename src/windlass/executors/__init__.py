@@ -1,0 +1,1 @@
+"""Executors (layer 3): where an attempt's code runs."""

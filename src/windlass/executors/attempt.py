@@ -1,0 +1,68 @@
+"""One attempt of a task's code, from its payload to its outcome, wherever it runs."""
+
+import asyncio
+from typing import Any
+
+from windlass.core.context import Context, enter_context
+from windlass.core.tasks import TaskSpec, outcome_of
+from windlass.errors import AttemptTimeout
+from windlass.model.outcomes import Outcome, Succeeded
+
+
+def attempt_plain(spec: TaskSpec, payload: bytes, context: Context) -> Outcome:
+    """Call a plain function; whatever it raises, SystemExit too, is its outcome."""
+    enter_context(context)
+    try:
+        args, kwargs = spec.signature.decode(payload)
+        value = spec.function(*args, **kwargs)
+        return Succeeded(spec.signature.encode_result(value, spec.result_limit_bytes))
+    except BaseException as error:
+        return outcome_of(spec, error)
+
+
+async def attempt_async(spec: TaskSpec, payload: bytes, context: Context) -> Outcome:
+    """Await an async function; whatever it raises is its outcome.
+
+    Raises: CancelledError, only if the asyncio task that awaits this was itself cancelled.
+    """
+    enter_context(context)
+    try:
+        args, kwargs = spec.signature.decode(payload)
+        value = await spec.function(*args, **kwargs)
+        return Succeeded(spec.signature.encode_result(value, spec.result_limit_bytes))
+    except asyncio.CancelledError as error:
+        if _is_cancelled():
+            raise
+        return outcome_of(spec, error)
+    except BaseException as error:
+        return outcome_of(spec, error)
+
+
+async def attempt_limited(
+    spec: TaskSpec, payload: bytes, context: Context, limit_s: float
+) -> Outcome:
+    """Do as ``attempt_async``, and end the function ``limit_s`` seconds after its start.
+
+    Code that returns a value in spite of being stopped has succeeded.
+    """
+    enter_context(context)
+    limit = asyncio.timeout(limit_s)
+    try:
+        args, kwargs = spec.signature.decode(payload)
+        async with limit:
+            value: Any = await spec.function(*args, **kwargs)
+        return Succeeded(spec.signature.encode_result(value, spec.result_limit_bytes))
+    except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+            raise
+        if limit.expired():
+            late = AttemptTimeout(spec.name, limit_s)
+            late.__cause__ = error  # it shows where the code was
+            return outcome_of(spec, late)
+        return outcome_of(spec, error)
+
+
+def _is_cancelled() -> bool:
+    """Tell whether somebody asked the running asyncio task to stop; else it is the code's own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

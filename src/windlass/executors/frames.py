@@ -1,0 +1,58 @@
+"""What a worker and its child process say to each other: typed frames on a socket pair.
+
+A frame is four bytes of length, big-endian, and one tagged struct in MessagePack.
+The worker says ``Hello``, hears ``Ready`` or ``StartFailed``, then says ``Start`` and
+hears ``Ended``, once per attempt.  Plain data in both directions: nothing is unpickled.
+"""
+
+import struct
+
+import msgspec
+
+from windlass.model.jobs import Claim
+from windlass.model.outcomes import ErrorInfo, Outcome
+
+HEAD = struct.Struct(">I")
+
+
+class Hello(msgspec.Struct, frozen=True, tag=True):
+    """The app to load: ``module:attribute`` or ``path.py:attribute``, and where to look."""
+
+    app_target: str
+    sys_path: list[str]
+
+
+class Start(msgspec.Struct, frozen=True, tag=True):
+    """Run this attempt."""
+
+    claim: Claim
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The app is loaded."""
+
+
+class StartFailed(msgspec.Struct, frozen=True, tag=True):
+    """The app could not be loaded; the child ends."""
+
+    error: ErrorInfo
+
+
+class Ended(msgspec.Struct, frozen=True, tag=True):
+    """The attempt came to its end."""
+
+    outcome: Outcome
+
+
+ToChild = Hello | Start
+FromChild = Ready | StartFailed | Ended
+
+
+def pack(frame: ToChild | FromChild) -> bytes:
+    """Return a frame's bytes, length first."""
+    body = msgspec.msgpack.encode(frame)
+    return HEAD.pack(len(body)) + body
+
+
+to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)
+from_child: msgspec.msgpack.Decoder[FromChild] = msgspec.msgpack.Decoder(FromChild)
