@@ -11,7 +11,8 @@ WindlassError
 │   ├── SchemaMissing           the store holds no Windlass tables
 │   ├── SchemaTooNew            the store was migrated by a newer Windlass
 │   ├── StoreCorrupt            the store's file is damaged or not a database
-│   └── StoreReadOnly           the store cannot be written
+│   ├── StoreReadOnly           the store cannot be written
+│   └── SqliteTooOld            the SQLite library on this machine has a known fault
 ├── UsageError              the caller: fix the call
 │   ├── BadArguments            arguments do not fit the task's signature
 │   ├── NotEncodable            a value has no place in a payload
@@ -221,6 +222,21 @@ class StoreReadOnly(ConfigurationError):
         return (
             f"store {self.url} cannot be written ({self.why}); "
             "give this user write access to the file and to its folder"
+        )
+
+
+class SqliteTooOld(ConfigurationError):
+    """The SQLite library on this machine can lose a commit."""
+
+    def __init__(self, found: str, least: str) -> None:
+        super().__init__(found, least)
+        self.found = found
+        self.least = least
+
+    def __str__(self) -> str:
+        return (
+            f"SQLite {self.found} can lose a commit when its log is reset; "
+            f"{self.least} or later is needed: pip install --upgrade apsw"
         )
 
 

@@ -195,7 +195,7 @@ class MemoryStore:
         ready = [
             job
             for job in self.data.in_state(State.QUEUED)
-            if job.queue in queues and job.due_at <= now and not _is_expired(job, now)
+            if job.queue in queues and not _is_expired(job, now)
         ]
         ready.sort(key=lambda job: (-job.priority, job.due_at, job.id))
         return [self._take(job, worker, now) for job in ready[:limit]]

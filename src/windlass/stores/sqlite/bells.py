@@ -1,0 +1,160 @@
+"""Wake-ups between the processes of one file: datagrams between sockets in a private folder.
+
+Each store that listens binds a socket in a folder which is named after the file.  To ring is
+to send the topics to every socket there.  Without such a folder (no Unix sockets, a path too
+long, another owner) nothing rings, and everybody polls.
+"""
+
+import asyncio
+import hashlib
+import os
+import secrets
+import socket
+import stat
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+
+DATAGRAM_BYTES_MAX = 16_384
+EVERYTHING = b"*"  # rings every bell: for more topics than a datagram holds
+
+
+class SocketBell:
+    """One subscription; rung by the switchboard."""
+
+    def __init__(self, switchboard: "Switchboard", topics: Collection[str]) -> None:
+        self._switchboard = switchboard
+        self.topics = frozenset(topics)
+        self.rang = asyncio.Event()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Sleep until a ring or for ``timeout_s``; tell whether it rang."""
+        if not self.rang.is_set():
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self.rang.wait()
+            except TimeoutError:
+                return False
+        self.rang.clear()
+        return True
+
+    def close(self) -> None:
+        """Stop listening.  Idempotent."""
+        self._switchboard.drop(self)
+
+
+class Switchboard:
+    """The bells of one store, and the way to those of every other process."""
+
+    def __init__(self, path: Path) -> None:
+        self._folder = bell_folder(path)
+        self._bells: set[SocketBell] = set()
+        self._own: Path | None = None
+        self._receiver: socket.socket | None = None
+        self._sender: socket.socket | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def listen(self, topics: Collection[str]) -> SocketBell:
+        """Subscribe to topics; within a running event loop."""
+        if self._receiver is None and self._folder is not None:
+            self._bind(self._folder)
+        bell = SocketBell(self, topics)
+        self._bells.add(bell)
+        return bell
+
+    def drop(self, bell: SocketBell) -> None:
+        """Forget a bell."""
+        self._bells.discard(bell)
+
+    def close(self) -> None:
+        """Let go of the sockets.  Idempotent."""
+        self._bells.clear()
+        if self._receiver is not None:
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.remove_reader(self._receiver.fileno())
+            self._receiver.close()
+            self._receiver = None
+        if self._own is not None:
+            self._own.unlink(missing_ok=True)
+            self._own = None
+        if self._sender is not None:
+            self._sender.close()
+            self._sender = None
+
+    def ring(self, topics: Collection[str]) -> None:
+        """Ring the bells of these topics, in this process and in every other."""
+        if not topics:
+            return
+        self._ring_here(topics)
+        if self._folder is None:
+            return
+        message = "\n".join(topics).encode()
+        if len(message) > DATAGRAM_BYTES_MAX:
+            message = EVERYTHING
+        try:
+            names = os.listdir(self._folder)
+        except OSError:  # somebody cleaned the temporary folder; polling goes on
+            return
+        own = None if self._own is None else self._own.name
+        for name in names:
+            if name != own:
+                self._send(self._folder / name, message)
+
+    def _send(self, address: Path, message: bytes) -> None:
+        if self._sender is None:
+            self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._sender.setblocking(False)
+        try:
+            self._sender.sendto(message, str(address))
+        except (ConnectionRefusedError, FileNotFoundError):  # its process was killed
+            address.unlink(missing_ok=True)
+        except OSError:  # its buffer is full: it has rings enough to wake it
+            return
+
+    def _ring_here(self, topics: Collection[str]) -> None:
+        for bell in self._bells:
+            if not bell.topics.isdisjoint(topics):
+                bell.rang.set()
+
+    def _bind(self, folder: Path) -> None:
+        path = folder / secrets.token_hex(4)
+        receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            receiver.setblocking(False)
+            receiver.bind(str(path))
+        except OSError:  # the path is too long, or the folder is gone
+            receiver.close()
+            return
+        self._receiver, self._own = receiver, path
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(receiver.fileno(), self._receive)
+
+    def _receive(self) -> None:
+        assert self._receiver is not None
+        while True:
+            try:
+                message = self._receiver.recv(DATAGRAM_BYTES_MAX)
+            except OSError:
+                return
+            if message == EVERYTHING:
+                for bell in self._bells:
+                    bell.rang.set()
+            else:
+                self._ring_here(message.decode(errors="replace").split("\n"))
+
+
+def bell_folder(path: Path) -> Path | None:
+    """Return the private folder for the bells of a file, made if need be; None if it cannot be."""
+    if not hasattr(socket, "AF_UNIX"):
+        return None
+    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    parent = Path(tempfile.gettempdir()) / f"windlass-{os.getuid()}"
+    try:
+        for folder in (parent, parent / name):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            facts = folder.lstat()
+            if facts.st_uid != os.getuid() or not stat.S_ISDIR(facts.st_mode):
+                return None  # somebody else laid it there: no bell of ours hangs in it
+    except OSError:
+        return None
+    return parent / name

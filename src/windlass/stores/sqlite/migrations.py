@@ -1,0 +1,135 @@
+"""The schema, as numbered steps that only go forward.
+
+Each step is one transaction with its own line in ``windlass_migrations``, so a kill at any
+point leaves either the old schema or the new one.  Instants are microseconds since 1970.
+A step that was released is never edited; a change is a new step.
+"""
+
+from dataclasses import dataclass
+
+JOURNAL = """
+CREATE TABLE IF NOT EXISTS windlass_migrations (
+    number     INTEGER PRIMARY KEY,
+    name       TEXT NOT NULL,
+    applied_at INTEGER NOT NULL
+) STRICT
+"""
+
+APPLIED = "SELECT coalesce(max(number), 0) FROM windlass_migrations"
+
+RECORD = "INSERT INTO windlass_migrations (number, name, applied_at) VALUES (?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema."""
+
+    number: int
+    name: str
+    script: str
+
+
+FIRST = """
+CREATE TABLE windlass_jobs (
+    seq         INTEGER PRIMARY KEY,
+    id          TEXT    NOT NULL UNIQUE,
+    task        TEXT    NOT NULL,
+    queue       TEXT    NOT NULL,
+    state       TEXT    NOT NULL CHECK (state IN ('waiting', 'scheduled', 'queued', 'held',
+                                'running', 'succeeded', 'failed', 'cancelled', 'skipped')),
+    reason      TEXT,
+    priority    INTEGER NOT NULL CHECK (priority BETWEEN -100 AND 100),
+    attempt     INTEGER NOT NULL DEFAULT 0,
+    failures    INTEGER NOT NULL DEFAULT 0,
+    losses      INTEGER NOT NULL DEFAULT 0,
+    fence       INTEGER NOT NULL DEFAULT 0,
+    worker      TEXT,
+    created_at  INTEGER NOT NULL,
+    due_at      INTEGER NOT NULL,
+    expires_at  INTEGER,
+    started_at  INTEGER,
+    ended_at    INTEGER,
+    resolved_at INTEGER,
+    unique_key  TEXT,
+    retry_of    TEXT,
+    error_type  TEXT,
+    payload     BLOB    NOT NULL,
+    result      BLOB,
+    error       BLOB,
+    CHECK ((state = 'running') = (worker IS NOT NULL)),
+    CHECK ((state IN ('succeeded', 'failed', 'cancelled', 'skipped')) = (ended_at IS NOT NULL))
+) STRICT;
+
+CREATE INDEX windlass_jobs_claim ON windlass_jobs (queue, priority DESC, due_at, id)
+    WHERE state = 'queued';
+CREATE INDEX windlass_jobs_due ON windlass_jobs (due_at) WHERE state = 'scheduled';
+CREATE INDEX windlass_jobs_worker ON windlass_jobs (worker) WHERE worker IS NOT NULL;
+CREATE INDEX windlass_jobs_expires ON windlass_jobs (expires_at)
+    WHERE expires_at IS NOT NULL AND state IN ('waiting', 'scheduled', 'queued', 'held');
+CREATE INDEX windlass_jobs_dead ON windlass_jobs (id)
+    WHERE state = 'failed' AND resolved_at IS NULL;
+CREATE INDEX windlass_jobs_ended ON windlass_jobs (ended_at) WHERE ended_at IS NOT NULL;
+CREATE UNIQUE INDEX windlass_jobs_unique ON windlass_jobs (task, unique_key)
+    WHERE unique_key IS NOT NULL
+      AND state IN ('waiting', 'scheduled', 'queued', 'held', 'running');
+
+CREATE TABLE windlass_moves (
+    before TEXT NOT NULL,
+    after  TEXT NOT NULL,
+    PRIMARY KEY (before, after)
+) STRICT, WITHOUT ROWID;
+INSERT INTO windlass_moves (before, after) VALUES
+    ('waiting', 'scheduled'), ('waiting', 'queued'), ('waiting', 'held'),
+    ('waiting', 'cancelled'), ('waiting', 'skipped'), ('waiting', 'failed'),
+    ('scheduled', 'queued'), ('scheduled', 'held'),
+    ('scheduled', 'cancelled'), ('scheduled', 'failed'),
+    ('queued', 'running'), ('queued', 'held'),
+    ('queued', 'cancelled'), ('queued', 'failed'),
+    ('held', 'waiting'), ('held', 'scheduled'), ('held', 'queued'),
+    ('held', 'cancelled'), ('held', 'failed'),
+    ('running', 'waiting'), ('running', 'scheduled'), ('running', 'queued'),
+    ('running', 'held'), ('running', 'succeeded'), ('running', 'failed'),
+    ('running', 'cancelled'), ('running', 'skipped');
+CREATE TRIGGER windlass_jobs_move BEFORE UPDATE OF state ON windlass_jobs
+    WHEN NEW.state <> OLD.state AND NOT EXISTS (
+        SELECT 1 FROM windlass_moves WHERE before = OLD.state AND after = NEW.state)
+BEGIN
+    SELECT RAISE(ABORT, 'a job cannot make this move');
+END;
+
+CREATE TABLE windlass_workers (
+    id          TEXT    PRIMARY KEY,
+    host        TEXT    NOT NULL,
+    pid         INTEGER NOT NULL,
+    queues      TEXT    NOT NULL,
+    slots       INTEGER NOT NULL,
+    started_at  INTEGER NOT NULL,
+    lease_us    INTEGER NOT NULL,
+    lease_until INTEGER NOT NULL,
+    ended_at    INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE windlass_events (
+    job_id  TEXT    NOT NULL,
+    seq     INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    before  TEXT    NOT NULL,
+    after   TEXT    NOT NULL,
+    reason  TEXT,
+    attempt INTEGER NOT NULL,
+    fence   INTEGER NOT NULL,
+    worker  TEXT,
+    actor   TEXT,
+    error   BLOB,
+    PRIMARY KEY (job_id, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE windlass_sweeps (
+    only     INTEGER PRIMARY KEY CHECK (only = 1),
+    swept_at INTEGER
+) STRICT;
+INSERT INTO windlass_sweeps (only) VALUES (1);
+"""
+
+MIGRATIONS = (Migration(1, "jobs, workers, events", FIRST),)
+NEWEST = MIGRATIONS[-1].number

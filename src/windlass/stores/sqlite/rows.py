@@ -1,0 +1,141 @@
+"""Rows of the store to the nouns of the model, and instants to microseconds and back."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from windlass.model.jobs import DeadLetters, Event, Finished, Job, JobRequest, Reason, State
+from windlass.model.workers import WorkerRow
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+SECOND_US = 1_000_000
+QUEUE_SEPARATOR = "\n"  # no name of a queue holds a line's end
+
+Row = Sequence[Any]
+
+
+def us_from(instant: datetime) -> int:
+    """Return the microseconds from 1970 to an aware instant, exactly."""
+    return (instant - EPOCH) // MICROSECOND
+
+
+def us_of(seconds: float) -> int:
+    """Return a duration in microseconds."""
+    return round(seconds * SECOND_US)
+
+
+def instant_from(microseconds: int) -> datetime:
+    """Return the instant that many microseconds after 1970, in UTC."""
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def insert_row(request: JobRequest, now: int) -> tuple[Any, ...]:
+    """Return the values of ``INSERT_JOB``."""
+    due_at = now + us_of(request.delay_s) if request.run_at is None else us_from(request.run_at)
+    expires_at = None if request.expires_at is None else us_from(request.expires_at)
+    if request.expires_s is not None:
+        expires_at = now + us_of(request.expires_s)
+    state, reason = ("queued", None) if due_at <= now else ("scheduled", "delay")
+    return (
+        request.id,
+        request.task,
+        request.queue,
+        state,
+        reason,
+        request.priority,
+        now,
+        due_at,
+        expires_at,
+        request.unique_key,
+        request.retry_of,
+        request.payload,
+    )
+
+
+def job_from_row(row: Row) -> Job:
+    """Return the job of a row with ``JOB_COLUMNS``."""
+    return Job(
+        id=row[0],
+        task=row[1],
+        queue=row[2],
+        state=State(row[3]),
+        reason=_reason(row[4]),
+        priority=row[5],
+        attempt=row[6],
+        failures=row[7],
+        losses=row[8],
+        fence=row[9],
+        worker=row[10],
+        payload=row[11],
+        result=row[12],
+        error=row[13],
+        error_type=row[14],
+        unique_key=row[15],
+        retry_of=row[16],
+        created_at=instant_from(row[17]),
+        due_at=instant_from(row[18]),
+        expires_at=_instant(row[19]),
+        started_at=_instant(row[20]),
+        ended_at=_instant(row[21]),
+        resolved_at=_instant(row[22]),
+    )
+
+
+def finished_from_row(row: Row) -> Finished:
+    """Return the end that a row of ``FIND_RESULT`` tells."""
+    return Finished(row[0], row[1], State(row[2]), _reason(row[3]), row[4], row[5])
+
+
+def event_from_row(row: Row) -> Event:
+    """Return the event of a row of ``LIST_EVENTS``."""
+    job_id, seq, at, before, after, reason, attempt, fence, worker, actor, error = row
+    return Event(
+        job_id=job_id,
+        seq=seq,
+        at=instant_from(at),
+        before=State(before),
+        after=State(after),
+        reason=_reason(reason),
+        attempt=attempt,
+        fence=fence,
+        worker=worker,
+        actor=actor,
+        error=error,
+    )
+
+
+def worker_from_row(row: Row) -> WorkerRow:
+    """Return the worker of a row of ``LIST_WORKERS``."""
+    return WorkerRow(
+        id=row[0],
+        host=row[1],
+        pid=row[2],
+        queues=tuple(row[3].split(QUEUE_SEPARATOR)) if row[3] else (),
+        slots=row[4],
+        running=row[5],
+        started_at=instant_from(row[6]),
+        lease_until=instant_from(row[7]),
+    )
+
+
+def letters_from_row(row: Row) -> DeadLetters:
+    """Return the group of a row of ``GROUP_DEAD_LETTERS``."""
+    task, error_type, reason, count, first_at, last_at, sample = row
+    return DeadLetters(
+        task=task,
+        error_type=error_type,
+        reason=Reason(reason),
+        count=count,
+        first_at=instant_from(first_at),
+        last_at=instant_from(last_at),
+        sample=sample,
+    )
+
+
+def _reason(value: str | None) -> Reason | None:
+    return None if value is None else Reason(value)
+
+
+def _instant(value: int | None) -> datetime | None:
+    return None if value is None else instant_from(value)

@@ -1,0 +1,408 @@
+"""The store of one SQLite file.  No rule lives here: check, one statement, decode."""
+
+import asyncio
+import heapq
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import msgspec
+
+from windlass.core.lifecycle import SETTLE_MOVES
+from windlass.model.jobs import (
+    CLAIM_BATCH_MAX,
+    ENQUEUE_BATCH_MAX,
+    TERMINAL,
+    Claim,
+    DeadLetters,
+    Event,
+    Finished,
+    Job,
+    JobFilter,
+    JobId,
+    JobRequest,
+    State,
+    WorkerId,
+)
+from windlass.model.outcomes import Transition
+from windlass.model.topics import CLOCK, DONE, queue_topic
+from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
+from windlass.ports import Bell, Clock
+from windlass.stores.clock import SystemClock
+from windlass.stores.sqlite import sql
+from windlass.stores.sqlite.bells import Switchboard
+from windlass.stores.sqlite.connection import migrate, open_connection, translated
+from windlass.stores.sqlite.rows import (
+    QUEUE_SEPARATOR,
+    SECOND_US,
+    event_from_row,
+    finished_from_row,
+    insert_row,
+    job_from_row,
+    letters_from_row,
+    us_from,
+    us_of,
+    worker_from_row,
+)
+from windlass.stores.sqlite.sweeping import Sweep, is_idle, topic_of, write_event
+from windlass.stores.sqlite.writer import Operation, Transaction, Writer, loop_is_running
+
+T = TypeVar("T")
+
+TOMBSTONE_US = 86_400 * SECOND_US
+
+
+class SqliteStore:
+    """A ``Store`` in one file, for any number of processes of one machine and one user.
+
+    path:        the file; made, with its tables, when it is opened.
+    synchronous: ``full`` keeps what was acknowledged through a power cut; ``normal`` keeps it
+                 through a crash of the process only, and writes several times as fast.
+    Without a running event loop no method suspends: see ``portal.drive``.
+    """
+
+    def __init__(
+        self, path: str | Path, *, synchronous: str = "full", clock: Clock | None = None
+    ) -> None:
+        self._path = Path(path)
+        self._synchronous = synchronous
+        self._clock = clock or SystemClock()
+        self._switchboard = Switchboard(self._path)
+        self._writer: Writer | None = None
+        self._reader: apsw.Connection | None = None
+        self._reader_lock = threading.Lock()
+        self._swept_at = 0
+
+    @property
+    def url(self) -> str:
+        """Where this is."""
+        return f"sqlite:///{self._path}"
+
+    # -- opening -------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Open the file, and bring its schema up to date."""
+        await self.migrate()
+
+    async def migrate(self) -> list[int]:
+        """Bring the schema to this version; return the numbers of the migrations applied."""
+        if loop_is_running():
+            return await asyncio.to_thread(self._open)
+        return self._open()
+
+    async def close(self) -> None:
+        """Let go of the file, the thread and the bells.  Idempotent."""
+        self._switchboard.close()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await writer.close()
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
+    def _open(self) -> list[int]:
+        if self._writer is not None:
+            return []
+        connection = open_connection(self._path, self.url, self._synchronous)
+        try:
+            applied = migrate(connection, self.url)
+            self._reader = open_connection(self._path, self.url, self._synchronous)
+        except BaseException:
+            connection.close()
+            raise
+        self._writer = Writer(
+            connection,
+            self.url,
+            now=lambda: us_from(self._clock.now()),
+            announce=self._switchboard.ring,
+            commit_waits=self._synchronous != "normal",
+        )
+        return applied
+
+    async def _write(self, operation: Operation[T]) -> T:
+        writer = self._writer
+        assert writer is not None, "open() comes first"
+        if loop_is_running():
+            return await writer.submit(operation)
+        return writer.run(operation)
+
+    def _read(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        assert self._reader is not None, "open() comes first"
+        with self._reader_lock, translated(self.url):
+            return self._reader.execute(statement, values).fetchall()
+
+    async def _scan(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Read what may take long: not on the event loop."""
+        read = partial(self._read, statement, **values)
+        return await asyncio.to_thread(read) if loop_is_running() else read()
+
+    # -- enqueue -------------------------------------------------------------
+
+    async def enqueue(self, requests: Sequence[JobRequest]) -> list[JobId]:
+        """Insert jobs, all or none; return the id of each, in the order given."""
+        assert len(requests) <= ENQUEUE_BATCH_MAX
+        return await self._write(partial(_insert, requests))
+
+    # -- claim ---------------------------------------------------------------
+
+    async def claim(self, worker: WorkerId, queues: Sequence[str], limit: int) -> list[Claim]:
+        """Move up to ``limit`` queued jobs of ``queues`` to running under ``worker``."""
+        assert 1 <= limit <= CLAIM_BATCH_MAX
+        # A look first, on the reader: who finds nothing takes no lock and writes nothing.
+        if not self._has_claimable(queues):
+            return []
+        return await self._write(partial(_claim, worker, queues, limit))
+
+    def _has_claimable(self, queues: Sequence[str]) -> bool:
+        now = us_from(self._clock.now())
+        assert self._reader is not None, "open() comes first"
+        with self._reader_lock, translated(self.url):
+            execute = self._reader.execute
+            return any(execute(sql.FIND_CLAIMABLE, (queue, now, 1)).fetchall() for queue in queues)
+
+    # -- settle --------------------------------------------------------------
+
+    async def settle(self, transitions: Sequence[Transition]) -> list[bool]:
+        """Apply each transition whose ``(job_id, before, fence)`` still stands."""
+        return await self._write(partial(_settle, transitions))
+
+    # -- leases --------------------------------------------------------------
+
+    async def renew(self, worker: WorkerInfo, lease_s: float) -> Lease:
+        """Extend, or first create, the lease of ``worker`` to now + ``lease_s``."""
+        return await self._write(partial(_renew, worker, us_of(lease_s)))
+
+    async def leave(self, worker: WorkerId) -> None:
+        """End the lease of ``worker`` now; what it still runs counts as lost.  Idempotent."""
+        await self._write(
+            lambda transaction: transaction.execute(
+                sql.END_LEASE, {"worker": worker, "now": transaction.now}
+            )
+        )
+
+    async def workers(self) -> list[WorkerRow]:
+        """Return the workers whose lease has not been found ended."""
+        return [worker_from_row(row) for row in self._read(sql.LIST_WORKERS)]
+
+    # -- sweep ---------------------------------------------------------------
+
+    async def sweep(self, limit: int, losses_max: int) -> Swept:
+        """Make the clock's moves, at most ``limit`` of each kind."""
+        now = us_from(self._clock.now())
+        [look] = self._read(sql.LOOK, now=now)
+        swept_at, self._swept_at = self._swept_at, now
+        if not is_idle(look, now):
+            return await self._write(Sweep(limit, losses_max, swept_at))
+        next_due = look[2]
+        return Swept(next_due_s=None if next_due is None else (next_due - now) / SECOND_US)
+
+    # -- bells ---------------------------------------------------------------
+
+    def listen(self, topics: Collection[str]) -> Bell:
+        """Subscribe to wake-ups about ``topics``."""
+        return self._switchboard.listen(topics)
+
+    # -- reading -------------------------------------------------------------
+
+    async def results(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Finished]:
+        """Return how those of ``job_ids`` which have ended did end."""
+        assert self._reader is not None, "open() comes first"
+        with self._reader_lock, translated(self.url):
+            ids = ((job_id,) for job_id in job_ids)
+            rows: list[tuple[Any, ...]] = self._reader.executemany(sql.FIND_RESULT, ids).fetchall()
+        return {row[0]: finished_from_row(row) for row in rows}
+
+    async def get(self, job_id: JobId) -> Job | None:
+        """Return the job, or None if there is none of this id."""
+        rows = self._read(sql.GET_JOB, id=job_id)
+        return job_from_row(rows[0]) if rows else None
+
+    async def jobs(self, where: JobFilter, *, limit: int, before: JobId | None = None) -> list[Job]:
+        """List jobs, newest id first; ``before`` pages on from the last id of a page."""
+        states = None if where.states is None else msgspec.json.encode(where.states).decode()
+        rows = await self._scan(
+            sql.LIST_JOBS,
+            before=before,
+            states=states,
+            task=where.task,
+            queue=where.queue,
+            error_type=where.error_type,
+            unresolved=where.unresolved,
+            limit=limit,
+        )
+        return [job_from_row(row) for row in rows]
+
+    async def counts(self) -> dict[tuple[str, State], int]:
+        """Count jobs by queue and state."""
+        rows = await self._scan(sql.COUNT_JOBS)
+        return {(queue, State(state)): count for queue, state, count in rows}
+
+    async def dead_letters(self, *, limit: int) -> list[DeadLetters]:
+        """Group the failed jobs that nobody has resolved, by task, error and reason."""
+        rows = await self._scan(sql.GROUP_DEAD_LETTERS, limit=limit)
+        return [letters_from_row(row) for row in rows]
+
+    async def resolve(self, job_ids: Sequence[JobId], actor: str) -> list[bool]:
+        """Discard dead letters: mark them resolved, each with an event.  No state changes."""
+        return await self._write(partial(_resolve, job_ids, actor))
+
+    async def events(self, job_id: JobId) -> list[Event]:
+        """Return the events of a job, oldest first."""
+        return [event_from_row(row) for row in self._read(sql.LIST_EVENTS, id=job_id)]
+
+    async def prune(self, older_than_s: float, limit: int) -> int:
+        """Delete up to ``limit`` jobs that ended that long ago (dead letters stay)."""
+        horizon = us_from(self._clock.now()) - us_of(older_than_s)
+        # Looked up on the reader: a store with nothing old is not written.
+        if not self._read(sql.FIND_OLD, horizon=horizon, limit=1):
+            return 0
+        return await self._write(partial(_prune, us_of(older_than_s), limit))
+
+
+# -- operations: each runs inside one transaction ----------------------------
+
+
+def _insert(requests: Sequence[JobRequest], transaction: Transaction) -> list[JobId]:
+    rows = [insert_row(request, transaction.now) for request in requests]
+    for row in rows:
+        transaction.topics.add(queue_topic(row[2]) if row[3] == "queued" else CLOCK)
+    if all(request.unique_key is None and request.retry_of is None for request in requests):
+        transaction.executemany(sql.INSERT_JOB, rows)
+        return [request.id for request in requests]
+    return [
+        _insert_one(request, row, transaction) for request, row in zip(requests, rows, strict=True)
+    ]
+
+
+def _insert_one(request: JobRequest, row: tuple[Any, ...], transaction: Transaction) -> JobId:
+    transaction.execute(sql.INSERT_JOB, row)
+    if not transaction.changes():
+        who = {"id": request.id, "task": request.task, "unique_key": request.unique_key}
+        [[holder]] = transaction.execute(sql.FIND_HOLDER, who).fetchall()
+        return JobId(holder)
+    if request.retry_of is not None:
+        transaction.execute(sql.RESOLVE_JOB, {"id": request.retry_of, "now": transaction.now})
+    return request.id
+
+
+def _claim(
+    worker: WorkerId, queues: Sequence[str], limit: int, transaction: Transaction
+) -> list[Claim]:
+    now = transaction.now
+    if not transaction.execute(sql.HAS_LEASE, {"worker": worker, "now": now}).fetchall():
+        return []
+    lines = [
+        transaction.execute(sql.FIND_CLAIMABLE, (queue, now, limit)).fetchall()
+        for queue in dict.fromkeys(queues)
+    ]
+    rows = heapq.merge(*lines, key=itemgetter(0, 1, 2)) if len(lines) > 1 else lines[0]
+    taken = [row for row, _ in zip(rows, range(limit), strict=False)]
+    transaction.executemany(sql.CLAIM_JOB, [(worker, now, row[3]) for row in taken])
+    return [Claim(*row[2:3], *row[4:]) for row in taken]
+
+
+def _settle(transitions: Sequence[Transition], transaction: Transaction) -> list[bool]:
+    return [_settle_one(transition, transaction) for transition in transitions]
+
+
+def _settle_one(step: Transition, transaction: Transaction) -> bool:
+    if (step.before, step.after) not in SETTLE_MOVES:
+        return False
+    if step.error is None and step.actor is None:
+        return _move(step, transaction)
+    facts = {"id": step.job_id, "before": step.before, "fence": step.fence}
+    held = transaction.execute(sql.FIND_HELD, facts).fetchall()
+    if not held or not _move(step, transaction):
+        return False
+    write_event(transaction, step.job_id, step.before, held[0][0], step.actor, step.error)
+    return True
+
+
+def _move(step: Transition, transaction: Transaction) -> bool:
+    if step.after in TERMINAL:
+        return _end(step, transaction)
+    rows = transaction.execute(
+        sql.MOVE_JOB,
+        {
+            "again": step.after in (State.SCHEDULED, State.QUEUED),
+            "after": step.after,
+            "reason": step.reason,
+            "now": transaction.now,
+            "delay": us_of(step.delay_s),
+            "attempt": step.attempt,
+            "failures": step.failures,
+            "result": step.result,
+            "error": step.error,
+            "error_type": step.error_type,
+            "id": step.job_id,
+            "before": step.before,
+            "fence": step.fence,
+        },
+    ).fetchall()
+    for state, queue, worker in rows:
+        transaction.topics.update(filter(None, [topic_of(state, queue, worker)]))
+    return bool(rows)
+
+
+def _end(step: Transition, transaction: Transaction) -> bool:
+    transaction.execute(
+        sql.END_JOB,
+        (
+            step.after,
+            step.reason,
+            step.attempt,
+            step.failures,
+            step.result,
+            step.error,
+            step.error_type,
+            transaction.now,
+            step.job_id,
+            step.before,
+            step.fence,
+        ),
+    )
+    transaction.topics.add(DONE)
+    return bool(transaction.changes())
+
+
+def _renew(worker: WorkerInfo, lease: int, transaction: Transaction) -> Lease:
+    transaction.execute(
+        sql.RENEW_LEASE,
+        {
+            "worker": worker.id,
+            "host": worker.host,
+            "pid": worker.pid,
+            "queues": QUEUE_SEPARATOR.join(worker.queues),
+            "slots": worker.slots,
+            "now": transaction.now,
+            "lease": lease,
+        },
+    )
+    if not transaction.changes():
+        return Lease(held=False)
+    cancels = transaction.execute(sql.FIND_CANCELS, {"worker": worker.id}).fetchall()
+    return Lease(held=True, cancels=tuple(job_id for (job_id,) in cancels))
+
+
+def _resolve(job_ids: Sequence[JobId], actor: str, transaction: Transaction) -> list[bool]:
+    resolved = []
+    for job_id in job_ids:
+        transaction.execute(sql.RESOLVE_JOB, {"id": job_id, "now": transaction.now})
+        resolved.append(bool(transaction.changes()))
+        if resolved[-1]:
+            write_event(transaction, job_id, State.FAILED, None, actor, None)
+    return resolved
+
+
+def _prune(older_than: int, limit: int, transaction: Transaction) -> int:
+    horizon = transaction.now - older_than
+    old = transaction.execute(sql.FIND_OLD, {"horizon": horizon, "limit": limit}).fetchall()
+    transaction.executemany(sql.DELETE_EVENTS, old)
+    transaction.executemany(sql.DELETE_JOB, old)
+    tombstones = {"horizon": transaction.now - TOMBSTONE_US}
+    transaction.execute(sql.DELETE_WORKERS, tombstones)
+    return len(old)
