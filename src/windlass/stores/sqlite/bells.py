@@ -12,10 +12,12 @@ import secrets
 import socket
 import stat
 import tempfile
+import time
 from collections.abc import Collection
 from pathlib import Path
 
 DATAGRAM_BYTES_MAX = 16_384
+CLOCK_GRAIN_NS = 100_000_000
 EVERYTHING = b"*"  # rings every bell: for more topics than a datagram holds
 
 
@@ -48,6 +50,9 @@ class Switchboard:
 
     def __init__(self, path: Path) -> None:
         self._folder = bell_folder(path)
+        self._folder_name = str(self._folder)
+        self._addresses: list[str] = []
+        self._listed_ns: int | None = None
         self._bells: set[SocketBell] = set()
         self._own: Path | None = None
         self._receiver: socket.socket | None = None
@@ -91,23 +96,32 @@ class Switchboard:
         message = "\n".join(topics).encode()
         if len(message) > DATAGRAM_BYTES_MAX:
             message = EVERYTHING
-        try:
-            names = os.listdir(self._folder)
-        except OSError:  # somebody cleaned the temporary folder; polling goes on
-            return
-        own = None if self._own is None else self._own.name
-        for name in names:
-            if name != own:
-                self._send(self._folder / name, message)
+        for address in self._others():
+            self._send(address, message)
 
-    def _send(self, address: Path, message: bytes) -> None:
+    def _others(self) -> list[str]:
+        """Return the addresses of the other sockets; listed anew when the folder changed."""
+        try:
+            changed_ns = os.stat(self._folder_name).st_mtime_ns
+            if changed_ns != self._listed_ns:
+                own = None if self._own is None else self._own.name
+                names = [name for name in os.listdir(self._folder_name) if name != own]
+                self._addresses = [f"{self._folder_name}/{name}" for name in names]
+                # Within the grain of the file system's clock a later change looks the same.
+                is_old = time.time_ns() - changed_ns > CLOCK_GRAIN_NS
+                self._listed_ns = changed_ns if is_old else None
+        except OSError:  # somebody cleaned the temporary folder; polling goes on
+            return []
+        return self._addresses
+
+    def _send(self, address: str, message: bytes) -> None:
         if self._sender is None:
             self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._sender.setblocking(False)
         try:
-            self._sender.sendto(message, str(address))
+            self._sender.sendto(message, address)
         except (ConnectionRefusedError, FileNotFoundError):  # its process was killed
-            address.unlink(missing_ok=True)
+            Path(address).unlink(missing_ok=True)
         except OSError:  # its buffer is full: it has rings enough to wake it
             return
 

@@ -22,7 +22,7 @@ from windlass.stores.sqlite.migrations import APPLIED, JOURNAL, MIGRATIONS, NEWE
 # Before this release a reset of the write-ahead log could lose a commit.
 LIBRARY_LEAST = (3, 51, 3)
 OPEN_TIMEOUT_MS = 30_000
-CHECKPOINT_PAGES = 4_000
+CHECKPOINT_PAGES = 2_000
 CACHE_KIB = 16_384
 
 

@@ -267,11 +267,12 @@ class SqliteStore:
 
 
 def _insert(requests: Sequence[JobRequest], transaction: Transaction) -> list[JobId]:
+    if len(requests) == 1:
+        return [_insert_one(requests[0], insert_row(requests[0], transaction.now), transaction)]
     rows = [insert_row(request, transaction.now) for request in requests]
-    for row in rows:
-        transaction.topics.add(queue_topic(row[2]) if row[3] == "queued" else CLOCK)
     if all(request.unique_key is None and request.retry_of is None for request in requests):
         transaction.executemany(sql.INSERT_JOB, rows)
+        transaction.topics.update({_topic_of_new(row[3], row[2]) for row in rows})
         return [request.id for request in requests]
     return [
         _insert_one(request, row, transaction) for request, row in zip(requests, rows, strict=True)
@@ -284,9 +285,14 @@ def _insert_one(request: JobRequest, row: tuple[Any, ...], transaction: Transact
         who = {"id": request.id, "task": request.task, "unique_key": request.unique_key}
         [[holder]] = transaction.execute(sql.FIND_HOLDER, who).fetchall()
         return JobId(holder)
+    transaction.topics.add(_topic_of_new(row[3], request.queue))
     if request.retry_of is not None:
         transaction.execute(sql.RESOLVE_JOB, {"id": request.retry_of, "now": transaction.now})
     return request.id
+
+
+def _topic_of_new(state: str, queue: str) -> str:
+    return queue_topic(queue) if state == "queued" else CLOCK
 
 
 def _claim(

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import apsw
 
 from windlass.errors import StoreUnavailable
-from windlass.stores.sqlite.connection import known_trouble, rolled_back_on_error, translated
+from windlass.stores.sqlite.connection import known_trouble, rolled_back_on_error
 
 T = TypeVar("T")
 
@@ -78,18 +78,29 @@ class Writer:
 
     def run(self, operation: Operation[T]) -> T:
         """Run one operation here and now; sleeps while another process writes."""
-        with self._lock, translated(self._url):
-            give_up_at = time.monotonic() + LOCK_WAIT_S
-            while not self._try_to_begin():
-                if time.monotonic() > give_up_at:
-                    raise self._locked_out()
-                time.sleep(random.uniform(RETRY_LEAST_S, RETRY_MOST_S))
-            with rolled_back_on_error(self._connection):
-                transaction = Transaction(self._connection, self._now())
-                result = operation(transaction)
-                self._connection.execute("COMMIT")
+        try:
+            with self._lock:
+                self._begin()
+                try:
+                    transaction = Transaction(self._connection, self._now())
+                    result = operation(transaction)
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise
+        except apsw.Error as error:
+            raise self._told(error) from error
         self._announce(transaction.topics)
         return result
+
+    def _begin(self) -> None:
+        give_up_at = 0.0
+        while not self._try_to_begin():
+            give_up_at = give_up_at or time.monotonic() + LOCK_WAIT_S
+            if time.monotonic() > give_up_at:
+                raise self._locked_out()
+            time.sleep(random.uniform(RETRY_LEAST_S, RETRY_MOST_S))
 
     # -- within an event loop ------------------------------------------------
 
