@@ -39,12 +39,12 @@ SELECT -priority, due_at, id, seq, fence + 1, attempt + 1, failures, task, queue
  LIMIT ?
 """
 
-# Edge: queued -> running.
-CLAIM_JOB = """
+# Edge: queued -> running.  One statement for all: half the time of one for each.
+CLAIM_JOBS = """
 UPDATE windlass_jobs
    SET state = 'running', reason = NULL, fence = fence + 1, attempt = attempt + 1,
        worker = ?, started_at = ?
- WHERE seq = ?
+ WHERE seq IN (SELECT value FROM json_each(?))
 """
 
 # -- settle ------------------------------------------------------------------

@@ -307,7 +307,8 @@ def _claim(
     ]
     rows = heapq.merge(*lines, key=itemgetter(0, 1, 2)) if len(lines) > 1 else lines[0]
     taken = [row for row, _ in zip(rows, range(limit), strict=False)]
-    transaction.executemany(sql.CLAIM_JOB, [(worker, now, row[3]) for row in taken])
+    taken_seqs = msgspec.json.encode([row[3] for row in taken]).decode()
+    transaction.execute(sql.CLAIM_JOBS, (worker, now, taken_seqs))
     return [Claim(*row[2:3], *row[4:]) for row in taken]
 
 
