@@ -141,6 +141,8 @@ class BellContract:
     async def test_other_topics_do_not_ring(self, world: StoreWorld) -> None:
         async with opened(world) as store:
             bell = store.listen([queue_topic("mail"), CLOCK, worker_topic(ALICE)])
+            while await bell.wait(SILENCE_S):  # a bell may ring when it begins to hear
+                pass
             await store.enqueue([make_request(1)])
 
             assert not await bell.wait(SILENCE_S)

@@ -126,7 +126,7 @@ class ClaimContract:
             await world.advance(61)
             await store.sweep(10, LOSSES_MAX)
 
-            assert len(await claim_all(store)) == 1
+            assert len(await claim_all(store, worker=BOB)) == 1
 
     async def test_a_worker_without_a_lease_gets_nothing(self, world: StoreWorld) -> None:
         async with opened(world) as store:

@@ -313,7 +313,7 @@ class SettleContract:
             await finish(store, first, Failed(BOOM), 60.0)
             await world.advance(61)
             await store.sweep(10, 3)
-            [second] = await claim_all(store)
+            [second] = await claim_all(store, worker=BOB)
             await cancel(store, second.job_id)
             await finish(store, second, Failed(BOOM))
             failed, asked, ended = await store.events(second.job_id)

@@ -1,0 +1,141 @@
+"""Wake-ups by LISTEN, on a connection of its own, which also holds the advisory lock.
+
+Both are hints.  Without that connection (an outage, a transaction pooler) everybody polls,
+and a killed worker is noticed when its lease ends.
+"""
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Collection
+
+import asyncpg
+
+from windlass.model.jobs import WorkerId
+from windlass.stores.postgres import sql
+from windlass.stores.postgres.connection import LOST, Connection, Pool, sleep_before_reconnect
+
+log = logging.getLogger("windlass.postgres")
+
+
+class ChannelBell:
+    """One subscription; rung by the listener."""
+
+    def __init__(self, listener: "Listener", topics: Collection[str]) -> None:
+        self._listener = listener
+        self.topics = frozenset(topics)
+        self.rang = asyncio.Event()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Sleep until a ring or for ``timeout_s``; tell whether it rang."""
+        if not self.rang.is_set():
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self.rang.wait()
+            except TimeoutError:
+                return False
+        self.rang.clear()
+        return True
+
+    def close(self) -> None:
+        """Stop listening.  Idempotent."""
+        self._listener.drop(self)
+
+
+class Listener:
+    """Keeps one connection listening as long as the store is open and somebody listens."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._bells: set[ChannelBell] = set()
+        self._locks: set[int] = set()  # wanted, of the workers in this process
+        self._connection: Connection | None = None  # set while it listens and holds the locks
+        self._task: asyncio.Task[None] | None = None
+
+    def listen(self, topics: Collection[str]) -> ChannelBell:
+        """Subscribe to topics; within a running event loop."""
+        bell = ChannelBell(self, topics)
+        self._bells.add(bell)
+        if self._task is None and not self._pool.is_pooled:
+            self._task = asyncio.create_task(self._keep(), name="windlass-listener")
+        return bell
+
+    def drop(self, bell: ChannelBell) -> None:
+        """Forget a bell."""
+        self._bells.discard(bell)
+
+    async def close(self) -> None:
+        """Stop, and let go of the connection.  Idempotent."""
+        self._bells.clear()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def hold_lock(self, worker: WorkerId) -> int | None:
+        """Hold the lock that says this worker's process lives; None where it cannot be held."""
+        key = lock_key(worker)
+        connection = self._connection
+        if connection is None:
+            self._locks = {key}  # taken with the next connection
+            return None
+        if key not in self._locks:
+            try:
+                await connection.fetchval(sql.TAKE_LOCK, key)
+            except (asyncpg.PostgresError, *LOST):
+                return None
+            self._locks.add(key)
+        return key
+
+    async def drop_lock(self, worker: WorkerId) -> None:
+        """Let go of a worker's lock."""
+        key = lock_key(worker)
+        if key in self._locks and self._connection is not None:
+            try:
+                await self._connection.fetchval(sql.DROP_LOCK, key)
+            except (asyncpg.PostgresError, *LOST):
+                return
+        self._locks.discard(key)
+
+    async def _keep(self) -> None:
+        tries = 0
+        while True:
+            try:
+                connection = await self._pool.connect()
+            except (asyncpg.PostgresError, *LOST) as error:
+                log.debug("no wake-ups for now: %s", error)
+                await sleep_before_reconnect(tries)
+                tries += 1
+                continue
+            try:
+                tries = 0 if await self._serve(connection) else tries + 1
+            except (asyncpg.PostgresError, *LOST) as error:
+                log.debug("no wake-ups for now: %s", error)
+                tries += 1
+            finally:
+                self._connection = None
+                connection.terminate()
+            await sleep_before_reconnect(tries)
+
+    async def _serve(self, connection: Connection) -> bool:
+        """Listen until the connection ends."""
+        ended = asyncio.Event()
+        connection.add_termination_listener(lambda _: ended.set())
+        await connection.add_listener(sql.CHANNEL, self._heard)
+        for key in self._locks:
+            await connection.fetchval(sql.TAKE_LOCK, key)
+        self._connection = connection
+        for bell in self._bells:  # something may have rung while nobody heard it
+            bell.rang.set()
+        await ended.wait()
+        return True
+
+    def _heard(self, _connection: Connection, _pid: int, _channel: str, topic: str) -> None:
+        for bell in self._bells:
+            if topic in bell.topics:
+                bell.rang.set()
+
+
+def lock_key(worker: WorkerId) -> int:
+    """Return the number of a worker's lock: positive, 31 bits."""
+    return zlib.crc32(worker.encode()) & 0x7FFF_FFFF

@@ -1,0 +1,149 @@
+"""The schema, as numbered steps that only go forward.
+
+Each step runs in one transaction with its own line in ``windlass_migrations``, under a lock
+that makes other processes wait.  A step that was released is never edited.
+"""
+
+from dataclasses import dataclass
+
+# Any number will do, as long as every Windlass takes the same.
+LOCK = "SELECT pg_advisory_xact_lock(8241995117093821301)"
+
+JOURNAL = """
+CREATE TABLE IF NOT EXISTS windlass_migrations (
+    number     integer PRIMARY KEY,
+    name       text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+HAS_JOURNAL = "SELECT to_regclass('windlass_migrations') IS NOT NULL"
+
+APPLIED = "SELECT coalesce(max(number), 0) FROM windlass_migrations"
+
+RECORD = "INSERT INTO windlass_migrations (number, name) VALUES ($1, $2)"
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema."""
+
+    number: int
+    name: str
+    script: str
+
+
+FIRST = """
+CREATE TABLE windlass_jobs (
+    id          text COLLATE "C" PRIMARY KEY,
+    task        text COLLATE "C" NOT NULL,
+    queue       text COLLATE "C" NOT NULL,
+    state       text COLLATE "C" NOT NULL CHECK (state IN ('waiting', 'scheduled', 'queued',
+                    'held', 'running', 'succeeded', 'failed', 'cancelled', 'skipped')),
+    reason      text COLLATE "C",
+    priority    smallint NOT NULL CHECK (priority BETWEEN -100 AND 100),
+    attempt     integer NOT NULL DEFAULT 0,
+    failures    integer NOT NULL DEFAULT 0,
+    losses      integer NOT NULL DEFAULT 0,
+    fence       bigint NOT NULL DEFAULT 0,
+    worker      text COLLATE "C",
+    created_at  timestamptz NOT NULL,
+    due_at      timestamptz NOT NULL,
+    expires_at  timestamptz,
+    started_at  timestamptz,
+    ended_at    timestamptz,
+    resolved_at timestamptz,
+    unique_key  text COLLATE "C",
+    retry_of    text COLLATE "C",
+    error_type  text COLLATE "C",
+    payload     bytea NOT NULL,
+    result      bytea,
+    error       bytea,
+    CHECK ((state = 'running') = (worker IS NOT NULL)),
+    CHECK ((state IN ('succeeded', 'failed', 'cancelled', 'skipped')) = (ended_at IS NOT NULL))
+);
+-- Rows are updated twice in their life and then stay: room on the page keeps the first
+-- update beside the row, and dead versions are cleared before they slow the claim.
+ALTER TABLE windlass_jobs SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_threshold = 10000, autovacuum_analyze_scale_factor = 0.05,
+    autovacuum_vacuum_cost_delay = 0);
+
+CREATE INDEX windlass_jobs_claim ON windlass_jobs (queue, priority DESC, due_at, id)
+    WHERE state = 'queued';
+CREATE INDEX windlass_jobs_due ON windlass_jobs (due_at) WHERE state = 'scheduled';
+CREATE INDEX windlass_jobs_worker ON windlass_jobs (worker) WHERE state = 'running';
+CREATE INDEX windlass_jobs_expires ON windlass_jobs (expires_at)
+    WHERE expires_at IS NOT NULL AND state IN ('waiting', 'scheduled', 'queued', 'held');
+CREATE INDEX windlass_jobs_dead ON windlass_jobs (id)
+    WHERE state = 'failed' AND resolved_at IS NULL;
+CREATE INDEX windlass_jobs_ended ON windlass_jobs (ended_at) WHERE ended_at IS NOT NULL;
+CREATE UNIQUE INDEX windlass_jobs_unique ON windlass_jobs (task, unique_key)
+    WHERE unique_key IS NOT NULL
+      AND state IN ('waiting', 'scheduled', 'queued', 'held', 'running');
+
+CREATE FUNCTION windlass_refuse_move() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a job cannot move from % to %', OLD.state, NEW.state
+        USING ERRCODE = 'check_violation';
+END
+$$;
+-- The two moves of the happy path stand first: the list is read from its head.
+CREATE TRIGGER windlass_jobs_move BEFORE UPDATE OF state ON windlass_jobs FOR EACH ROW
+    WHEN (NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (
+        ('queued', 'running'), ('running', 'succeeded'),
+        ('waiting', 'scheduled'), ('waiting', 'queued'), ('waiting', 'held'),
+        ('waiting', 'cancelled'), ('waiting', 'skipped'), ('waiting', 'failed'),
+        ('scheduled', 'queued'), ('scheduled', 'held'),
+        ('scheduled', 'cancelled'), ('scheduled', 'failed'),
+        ('queued', 'held'),
+        ('queued', 'cancelled'), ('queued', 'failed'),
+        ('held', 'waiting'), ('held', 'scheduled'), ('held', 'queued'),
+        ('held', 'cancelled'), ('held', 'failed'),
+        ('running', 'waiting'), ('running', 'scheduled'), ('running', 'queued'),
+        ('running', 'held'), ('running', 'failed'),
+        ('running', 'cancelled'), ('running', 'skipped')))
+    EXECUTE FUNCTION windlass_refuse_move();
+
+CREATE TABLE windlass_workers (
+    id          text COLLATE "C" PRIMARY KEY,
+    host        text NOT NULL,
+    pid         integer NOT NULL,
+    queues      text[] NOT NULL,
+    slots       integer NOT NULL,
+    started_at  timestamptz NOT NULL,
+    lease_until timestamptz NOT NULL,
+    lock_key    integer,
+    silent_at   timestamptz,
+    ended_at    timestamptz
+);
+
+-- A worker whose session has gone lost its advisory lock: the hint that it was killed.  Just
+-- after a restart of the server nobody has a lock yet.  1464421956 is "WIND" in ASCII.
+CREATE VIEW windlass_silent_workers AS
+SELECT id FROM windlass_workers
+ WHERE ended_at IS NULL AND lock_key IS NOT NULL
+   AND now() - pg_postmaster_start_time() > interval '5 s'
+   AND NOT EXISTS (SELECT 1 FROM pg_locks
+                    WHERE locktype = 'advisory' AND classid = 1464421956 AND objsubid = 2
+                      AND objid = lock_key::oid AND granted
+                      AND database = (SELECT oid FROM pg_database
+                                       WHERE datname = current_database()));
+
+CREATE TABLE windlass_events (
+    job_id  text COLLATE "C" NOT NULL,
+    seq     integer NOT NULL,
+    at      timestamptz NOT NULL,
+    before  text COLLATE "C" NOT NULL,
+    after   text COLLATE "C" NOT NULL,
+    reason  text COLLATE "C",
+    attempt integer NOT NULL,
+    fence   bigint NOT NULL,
+    worker  text COLLATE "C",
+    actor   text,
+    error   bytea,
+    PRIMARY KEY (job_id, seq)
+);
+"""
+
+MIGRATIONS = (Migration(1, "jobs, workers, events", FIRST),)
+NEWEST = MIGRATIONS[-1].number

@@ -1,0 +1,145 @@
+"""Rows of the store to the nouns of the model, and batches to columns for ``unnest``."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from windlass.model.jobs import DeadLetters, Event, Finished, Job, JobRequest, Reason, State
+from windlass.model.outcomes import Transition
+from windlass.model.workers import WorkerRow
+
+Row = Sequence[Any]
+
+
+def insert_columns(requests: Sequence[JobRequest]) -> list[list[Any]]:
+    """Return the values of ``INSERT_JOBS``."""
+    return [
+        [request.id for request in requests],
+        [request.task for request in requests],
+        [request.queue for request in requests],
+        [request.priority for request in requests],
+        [request.delay_s for request in requests],
+        [request.run_at for request in requests],
+        [request.expires_s for request in requests],
+        [request.expires_at for request in requests],
+        [request.unique_key for request in requests],
+        [request.retry_of for request in requests],
+        [request.payload for request in requests],
+    ]
+
+
+def insert_values(request: JobRequest) -> tuple[Any, ...]:
+    """Return the values of ``INSERT_JOB``."""
+    return (
+        request.id,
+        request.task,
+        request.queue,
+        request.priority,
+        request.delay_s,
+        request.run_at,
+        request.expires_s,
+        request.expires_at,
+        request.unique_key,
+        request.payload,
+    )
+
+
+def settle_columns(steps: Sequence[Transition]) -> list[list[Any]]:
+    """Return the values of ``SETTLE_JOBS``."""
+    return [
+        [step.job_id for step in steps],
+        [step.fence for step in steps],
+        [step.before for step in steps],
+        [step.after for step in steps],
+        [step.attempt for step in steps],
+        [step.failures for step in steps],
+        [step.reason for step in steps],
+        [step.delay_s for step in steps],
+        [step.result for step in steps],
+        [step.error for step in steps],
+        [step.error_type for step in steps],
+    ]
+
+
+def job_from_row(row: Row) -> Job:
+    """Return the job of a row with ``JOB_COLUMNS``."""
+    return Job(
+        id=row[0],
+        task=row[1],
+        queue=row[2],
+        state=State(row[3]),
+        reason=_reason(row[4]),
+        priority=row[5],
+        attempt=row[6],
+        failures=row[7],
+        losses=row[8],
+        fence=row[9],
+        worker=row[10],
+        payload=row[11],
+        result=row[12],
+        error=row[13],
+        error_type=row[14],
+        unique_key=row[15],
+        retry_of=row[16],
+        created_at=row[17],
+        due_at=row[18],
+        expires_at=row[19],
+        started_at=row[20],
+        ended_at=row[21],
+        resolved_at=row[22],
+    )
+
+
+def finished_from_row(row: Row) -> Finished:
+    """Return the end that a row of ``FIND_RESULTS`` tells."""
+    return Finished(row[0], row[1], State(row[2]), _reason(row[3]), row[4], row[5])
+
+
+def event_from_row(row: Row) -> Event:
+    """Return the event of a row of ``LIST_EVENTS``."""
+    job_id, seq, at, before, after, reason, attempt, fence, worker, actor, error = row
+    return Event(
+        job_id=job_id,
+        seq=seq,
+        at=at,
+        before=State(before),
+        after=State(after),
+        reason=_reason(reason),
+        attempt=attempt,
+        fence=fence,
+        worker=worker,
+        actor=actor,
+        error=error,
+    )
+
+
+def worker_from_row(row: Row) -> WorkerRow:
+    """Return the worker of a row of ``LIST_WORKERS``."""
+    worker_id, host, pid, queues, slots, running, started_at, lease_until = row
+    return WorkerRow(
+        id=worker_id,
+        host=host,
+        pid=pid,
+        queues=tuple(queues),
+        slots=slots,
+        running=running,
+        started_at=started_at,
+        lease_until=lease_until,
+    )
+
+
+def letters_from_row(row: Row) -> DeadLetters:
+    """Return the group of a row of ``GROUP_DEAD_LETTERS``."""
+    task, error_type, reason, count, first_at, last_at, sample = row
+    return DeadLetters(
+        task=task,
+        error_type=error_type,
+        reason=Reason(reason),
+        count=count,
+        first_at=first_at,
+        last_at=last_at,
+        sample=sample,
+    )
+
+
+def _reason(value: str | None) -> Reason | None:
+    return None if value is None else Reason(value)

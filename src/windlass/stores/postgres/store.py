@@ -1,0 +1,363 @@
+"""The store of a PostgreSQL database.  No rule lives here: check, one statement, decode."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from windlass.core.lifecycle import SETTLE_MOVES
+from windlass.errors import SchemaMissing, SchemaTooNew
+from windlass.model.jobs import (
+    CLAIM_BATCH_MAX,
+    ENQUEUE_BATCH_MAX,
+    TERMINAL,
+    Claim,
+    DeadLetters,
+    Event,
+    Finished,
+    Job,
+    JobFilter,
+    JobId,
+    JobRequest,
+    State,
+    WorkerId,
+)
+from windlass.model.outcomes import Transition
+from windlass.model.topics import DONE, queue_topic
+from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
+from windlass.ports import Bell
+from windlass.stores.postgres import migrations, sql
+from windlass.stores.postgres.connection import Connection, Pool
+from windlass.stores.postgres.listener import Listener
+from windlass.stores.postgres.rows import (
+    Row,
+    event_from_row,
+    finished_from_row,
+    insert_columns,
+    insert_values,
+    job_from_row,
+    letters_from_row,
+    settle_columns,
+    worker_from_row,
+)
+
+SUSPECT_AGAIN_S = 0.4  # a silent worker is looked at again after this time
+
+
+class PostgresStore:
+    """A ``Store`` in one database, for any number of processes and machines.
+
+    url:       ``postgresql://user:password@host:port/database``; a transaction pooler may stand
+               between.
+    pool_size: connections at most, besides one that listens.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 4) -> None:
+        self._pool = Pool(url, pool_size)
+        self._listener = Listener(self._pool)
+
+    @property
+    def url(self) -> str:
+        """Where this is, without the password."""
+        return self._pool.url
+
+    # -- opening -------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Connect and check the schema."""
+        await self._pool.open()
+        try:
+            version = await self._pool.run(_schema_version)
+            if version < migrations.NEWEST:
+                raise SchemaMissing(self.url, version, migrations.NEWEST)
+            self._refuse_newer(version)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let go of every connection.  Idempotent."""
+        await self._listener.close()
+        await self._pool.close()
+
+    async def migrate(self) -> list[int]:
+        """Bring the schema to this version; return the numbers of the migrations applied."""
+        await self._pool.open()
+        self._refuse_newer(await self._pool.run(_schema_version))
+        return await self._pool.run(_migrate)
+
+    def _refuse_newer(self, version: int) -> None:
+        if version > migrations.NEWEST:
+            raise SchemaTooNew(self.url, version, migrations.NEWEST)
+
+    async def _fetch(self, statement: str, *values: Any) -> list[Row]:
+        async def fetch(connection: Connection) -> list[Row]:
+            if not self._pool.is_pooled:
+                rows: list[Row] = await connection.fetch(statement, *values)
+                return rows
+            # A pooler may change the server between preparing and running, but not within.
+            async with connection.transaction():
+                return list(await connection.fetch(statement, *values))
+
+        return await self._pool.run(fetch)
+
+    # -- enqueue -------------------------------------------------------------
+
+    async def enqueue(self, requests: Sequence[JobRequest]) -> list[JobId]:
+        """Insert jobs, all or none; return the id of each, in the order given."""
+        assert len(requests) <= ENQUEUE_BATCH_MAX
+        if any(request.unique_key is not None or request.retry_of for request in requests):
+            return await self._pool.run(lambda connection: _insert_keyed(connection, requests))
+        # Only the same id can stand in the way, and then it is the same request again.
+        if len(requests) == 1:
+            await self._fetch(sql.INSERT_JOB, *insert_values(requests[0]))
+        elif requests:
+            await self._fetch(sql.INSERT_JOBS, *insert_columns(requests))
+        return [request.id for request in requests]
+
+    # -- claim ---------------------------------------------------------------
+
+    async def claim(self, worker: WorkerId, queues: Sequence[str], limit: int) -> list[Claim]:
+        """Move up to ``limit`` queued jobs of ``queues`` to running under ``worker``."""
+        assert 1 <= limit <= CLAIM_BATCH_MAX
+        if not queues:
+            return []
+        single = len(queues) == 1
+        statement = sql.CLAIM_JOBS if single else sql.CLAIM_JOBS_OF_QUEUES
+        line = queues[0] if single else list(dict.fromkeys(queues))
+
+        async def claim(connection: Connection) -> list[Row]:
+            await connection.execute(sql.BEGIN_CLAIM)
+            rows: list[Row] = await connection.fetch(statement, worker, line, limit)
+            await connection.execute("COMMIT")
+            return rows
+
+        rows = await self._pool.run(claim)
+        rows.sort(key=_claim_order)  # what an UPDATE returns has no order
+        return [Claim(*row[2:]) for row in map(tuple, rows)]
+
+    # -- settle --------------------------------------------------------------
+
+    async def settle(self, transitions: Sequence[Transition]) -> list[bool]:
+        """Apply each transition whose ``(job_id, before, fence)`` still stands."""
+        applied = [False] * len(transitions)
+        first: dict[JobId, int] = {}
+        again = []  # one statement moves a row once: a job named twice takes two rounds
+        for position, step in enumerate(transitions):
+            if (step.before, step.after) not in SETTLE_MOVES:
+                continue
+            if first.setdefault(step.job_id, position) != position:
+                again.append(position)
+        # Locks are taken in the order of ids, so that two batches never wait for each other.
+        order = [first[job_id] for job_id in sorted(first)]
+        told = [p for p in order if _is_told(transitions[p])]
+        plain = [p for p in order if not _is_told(transitions[p])]
+        for positions, settle in ((plain, self._settle_plain), (told, self._settle_told)):
+            steps = [transitions[position] for position in positions]
+            for done in await settle(steps) if steps else ():
+                applied[positions[done - 1]] = True
+        if again:
+            answers = await self.settle([transitions[position] for position in again])
+            for position, answer in zip(again, answers, strict=True):
+                applied[position] = answer
+        return applied
+
+    async def _settle_plain(self, steps: Sequence[Transition]) -> Sequence[int]:
+        [[applied, _]] = await self._fetch(sql.SETTLE_JOBS, *settle_columns(steps))
+        return applied or ()
+
+    async def _settle_told(self, steps: Sequence[Transition]) -> Sequence[int]:
+        """Settle with an event for each, which also says who held the job."""
+
+        async def settle(connection: Connection) -> Sequence[int]:
+            async with connection.transaction():
+                ids = [step.job_id for step in steps]
+                held = dict(map(tuple, await connection.fetch(sql.HOLD_JOBS, ids)))
+                [[applied, _]] = await connection.fetch(sql.SETTLE_JOBS, *settle_columns(steps))
+                done = [steps[position - 1] for position in applied or ()]
+                await _write_events(
+                    connection,
+                    [(s.job_id, s.before, held[s.job_id], s.actor, s.error) for s in done],
+                )
+            return applied or ()
+
+        return await self._pool.run(settle)
+
+    # -- leases --------------------------------------------------------------
+
+    async def renew(self, worker: WorkerInfo, lease_s: float) -> Lease:
+        """Extend, or first create, the lease of ``worker`` to now + ``lease_s``."""
+        key = await self._listener.hold_lock(worker.id)
+        queues = list(worker.queues)
+        [[held, cancels]] = await self._fetch(
+            sql.RENEW_LEASE, worker.id, worker.host, worker.pid, queues, worker.slots, lease_s, key
+        )
+        return Lease(held=held, cancels=tuple(cancels) if held else ())
+
+    async def leave(self, worker: WorkerId) -> None:
+        """End the lease of ``worker`` now; what it still runs counts as lost.  Idempotent."""
+        await self._fetch(sql.END_LEASE, worker)
+        await self._listener.drop_lock(worker)
+
+    async def workers(self) -> list[WorkerRow]:
+        """Return the workers whose lease has not been found ended."""
+        return [worker_from_row(row) for row in await self._fetch(sql.LIST_WORKERS)]
+
+    # -- sweep ---------------------------------------------------------------
+
+    async def sweep(self, limit: int, losses_max: int) -> Swept:
+        """Make the clock's moves, at most ``limit`` of each kind."""
+        [[has_work]] = await self._fetch(sql.LOOK)
+        if not has_work:
+            [[due_s, suspects]] = await self._fetch(sql.NEXT_DUE)
+            return Swept(next_due_s=_next_s(due_s, suspects))
+
+        async def sweep(connection: Connection) -> Swept:
+            await connection.execute(sql.BEGIN_SWEEP)
+            await connection.execute(sql.END_LEASES)
+            await connection.execute(sql.MARK_SILENT)
+            late = await connection.fetch(sql.EXPIRE_JOBS, limit)
+            lost = await connection.fetch(sql.RESCUE_JOBS, limit, losses_max)
+            due = await connection.fetch(sql.PROMOTE_JOBS, limit)
+            moved = [*late, *lost]
+            await _write_events(
+                connection, [(job_id, before, worker) for job_id, before, worker, *_ in moved]
+            )
+            topics = {queue_topic(queue) for (queue,) in due}
+            topics |= {DONE if row[3] in TERMINAL else queue_topic(row[4]) for row in moved}
+            await connection.execute(sql.NOTIFY, sorted(topics))
+            [[due_s, suspects]] = await connection.fetch(sql.NEXT_DUE)
+            await connection.execute("COMMIT")
+            poisoned = sum(row[3] == State.FAILED for row in lost)
+            return Swept(
+                promoted=len(due),
+                rescued=len(lost) - poisoned,
+                poisoned=poisoned,
+                expired=len(late),
+                next_due_s=_next_s(due_s, suspects),
+            )
+
+        return await self._pool.run(sweep)
+
+    # -- bells ---------------------------------------------------------------
+
+    def listen(self, topics: Collection[str]) -> Bell:
+        """Subscribe to wake-ups about ``topics``."""
+        return self._listener.listen(topics)
+
+    # -- reading -------------------------------------------------------------
+
+    async def results(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Finished]:
+        """Return how those of ``job_ids`` which have ended did end."""
+        rows = await self._fetch(sql.FIND_RESULTS, list(job_ids))
+        return {row[0]: finished_from_row(row) for row in rows}
+
+    async def get(self, job_id: JobId) -> Job | None:
+        """Return the job, or None if there is none of this id."""
+        rows = await self._fetch(sql.GET_JOB, job_id)
+        return job_from_row(rows[0]) if rows else None
+
+    async def jobs(self, where: JobFilter, *, limit: int, before: JobId | None = None) -> list[Job]:
+        """List jobs, newest id first; ``before`` pages on from the last id of a page."""
+        rows = await self._fetch(
+            sql.LIST_JOBS,
+            before,
+            None if where.states is None else list(where.states),
+            where.task,
+            where.queue,
+            where.error_type,
+            where.unresolved,
+            limit,
+        )
+        return [job_from_row(row) for row in rows]
+
+    async def counts(self) -> dict[tuple[str, State], int]:
+        """Count jobs by queue and state."""
+        rows = await self._fetch(sql.COUNT_JOBS)
+        return {(queue, State(state)): count for queue, state, count in rows}
+
+    async def dead_letters(self, *, limit: int) -> list[DeadLetters]:
+        """Group the failed jobs that nobody has resolved, by task, error and reason."""
+        return [letters_from_row(row) for row in await self._fetch(sql.GROUP_DEAD_LETTERS, limit)]
+
+    async def resolve(self, job_ids: Sequence[JobId], actor: str) -> list[bool]:
+        """Discard dead letters: mark them resolved, each with an event.  No state changes."""
+
+        async def resolve(connection: Connection) -> set[str]:
+            async with connection.transaction():
+                rows = await connection.fetch(sql.RESOLVE_JOBS, list(job_ids))
+                resolved = {job_id for (job_id,) in rows}
+                acts = [(job_id, State.FAILED, None, actor) for job_id in sorted(resolved)]
+                await _write_events(connection, acts)
+            return resolved
+
+        resolved = await self._pool.run(resolve)
+        seen: set[str] = set()
+        answer = []
+        for job_id in job_ids:  # named twice, it is resolved once
+            answer.append(job_id in resolved and job_id not in seen)
+            seen.add(job_id)
+        return answer
+
+    async def events(self, job_id: JobId) -> list[Event]:
+        """Return the events of a job, oldest first."""
+        return [event_from_row(row) for row in await self._fetch(sql.LIST_EVENTS, job_id)]
+
+    async def prune(self, older_than_s: float, limit: int) -> int:
+        """Delete up to ``limit`` jobs that ended that long ago (dead letters stay)."""
+        [[pruned]] = await self._fetch(sql.PRUNE_JOBS, older_than_s, limit)
+        await self._fetch(sql.PRUNE_WORKERS)
+        return int(pruned)
+
+
+def _claim_order(row: Row) -> tuple[int, Any, str]:
+    return -row[0], row[1], row[2]
+
+
+def _is_told(step: Transition) -> bool:
+    return step.error is not None or step.actor is not None
+
+
+async def _insert_keyed(connection: Connection, requests: Sequence[JobRequest]) -> list[JobId]:
+    """Insert jobs of which some may meet a live one with their key; return who stands for each."""
+    async with connection.transaction():
+        missing = requests
+        while missing:
+            await connection.fetch(sql.INSERT_JOBS, *insert_columns(missing))
+            ids, tasks, keys = zip(*((r.id, r.task, r.unique_key) for r in requests), strict=True)
+            rows = await connection.fetch(sql.FIND_HOLDERS, list(ids), list(tasks), list(keys))
+            # A holder may end between the insert and the look: then there is room.
+            missing = [r for r, [holder] in zip(requests, rows, strict=True) if holder is None]
+    return [holder for (holder,) in rows]
+
+
+async def _schema_version(connection: Connection) -> int:
+    async with connection.transaction():
+        if not await connection.fetchval(migrations.HAS_JOURNAL):
+            return 0
+        return int(await connection.fetchval(migrations.APPLIED))
+
+
+async def _migrate(connection: Connection) -> list[int]:
+    applied = []
+    for migration in migrations.MIGRATIONS:
+        async with connection.transaction():
+            await connection.execute(migrations.LOCK)
+            await connection.execute(migrations.JOURNAL)
+            # Looked up under the lock: another process may have been quicker.
+            if await connection.fetchval(migrations.APPLIED) < migration.number:
+                await connection.execute(migration.script)
+                await connection.execute(migrations.RECORD, migration.number, migration.name)
+                applied.append(migration.number)
+    return applied
+
+
+async def _write_events(connection: Connection, acts: Sequence[tuple[Any, ...]]) -> None:
+    """Write an event for each ``(id, before, worker, actor, error)``; the last two may lack."""
+    if acts:
+        filled = [(*act, None, None)[:5] for act in acts]
+        await connection.execute(sql.WRITE_EVENTS, *map(list, zip(*filled, strict=True)))
+
+
+def _next_s(due_s: float | None, suspects: bool) -> float | None:
+    waits = [max(0.0, due_s)] if due_s is not None else []
+    waits += [SUSPECT_AGAIN_S] if suspects else []
+    return min(waits, default=None)
