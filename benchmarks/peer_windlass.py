@@ -49,11 +49,7 @@ META = {
 }
 VARIANT = os.environ.get("BENCH_VARIANT", "windlass-sqlite")
 ON_POSTGRES = VARIANT == "windlass-postgres"
-URL = (
-    os.environ["BENCH_PG"]
-    if ON_POSTGRES
-    else f"sqlite:///{os.environ['BENCH_DIR']}/windlass.db"
-)
+URL = os.environ["BENCH_PG"] if ON_POSTGRES else f"sqlite:///{os.environ['BENCH_DIR']}/windlass.db"
 app = App(URL, claim_batch=1000, concurrency=1000)
 
 
@@ -89,8 +85,7 @@ class AsyncPeer(_Common):
     """PostgreSQL: an async producer, as pgqueuer's."""
 
     async def setup(self):
-        async with app.session() as client:
-            await client.migrate()
+        await app.amigrate()
 
     async def open(self):
         await app.client()

@@ -2,9 +2,12 @@
 
 import asyncio
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from tests.servers import PgBouncer, PostgresServer
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -27,3 +30,18 @@ async def _run_and_look(test: Any, arguments: dict[str, Any]) -> None:
         await asyncio.sleep(0.01)
 
     assert not left, "the test left tasks behind"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server which the tests share; each makes databases of its own."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres_server: PostgresServer) -> Iterator[PgBouncer]:
+    """A transaction pooler before the shared server."""
+    bouncer = PgBouncer(postgres_server)
+    yield bouncer
+    bouncer.close()

@@ -250,6 +250,23 @@ class App:
 
         return self._portal.call(call)
 
+    def migrate(self) -> list[int]:
+        """Bring the store's schema to this version; return the migrations applied; blocks.
+
+        Raises: SchemaTooNew, StoreUnavailable, ….
+        """
+        if is_embedded(self.settings.store) and not loop_is_running():
+            return drive(self.amigrate())
+        return self._portal.call(self.amigrate)
+
+    async def amigrate(self) -> list[int]:
+        """Bring the store's schema to this version; return the migrations applied."""
+        store = make_store(self.settings.store, self.settings)
+        try:
+            return await store.migrate()
+        finally:
+            await store.close()
+
     async def _open(self) -> "_Session":
         store = make_store(self.settings.store, self.settings)
         await store.open()

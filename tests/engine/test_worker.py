@@ -99,7 +99,7 @@ async def test_a_job_runs_and_its_result_is_kept() -> None:
     async with world(spec_of(double)) as w:
         job = await w.run(payload=b'{"x":21}')
 
-        assert (State.SUCCEEDED, b"42", 1) == (job.state, job.result, job.attempt)
+        assert (job.state, job.result, job.attempt) == (State.SUCCEEDED, b"42", 1)
 
 
 async def test_a_plain_function_runs_on_a_thread() -> None:
@@ -107,7 +107,7 @@ async def test_a_plain_function_runs_on_a_thread() -> None:
         return x * 2
 
     async with world(spec_of(double)) as w:
-        assert b"42" == (await w.run(payload=b'{"x":21}')).result
+        assert (await w.run(payload=b'{"x":21}')).result == b"42"
 
 
 async def test_a_failing_job_is_retried_until_its_attempts_run_out() -> None:
@@ -120,13 +120,13 @@ async def test_a_failing_job_is_retried_until_its_attempts_run_out() -> None:
     async with world(spec_of(fail, retry=Retry(3, delay=0.01))) as w:
         job = await w.run()
 
-        assert ([1, 2, 3], State.FAILED, Reason.ERROR, "OSError", 3) == (
+        assert (
             seen,
             job.state,
             job.reason,
             job.error_type,
             job.failures,
-        )
+        ) == ([1, 2, 3], State.FAILED, Reason.ERROR, "OSError", 3)
 
 
 async def test_an_error_outside_the_policy_is_not_retried() -> None:
@@ -134,7 +134,7 @@ async def test_an_error_outside_the_policy_is_not_retried() -> None:
         raise ValueError("no")
 
     async with world(spec_of(fail, retry=Retry(3, on=OSError))) as w:
-        assert 1 == (await w.run()).attempt
+        assert (await w.run()).attempt == 1
 
 
 async def test_a_raised_retry_names_its_own_delay() -> None:
@@ -144,7 +144,7 @@ async def test_a_raised_retry_names_its_own_delay() -> None:
         return context().attempt
 
     async with world(spec_of(later, retry=Retry(2, delay=1_000))) as w:
-        assert b"2" == (await w.run()).result
+        assert (await w.run()).result == b"2"
 
 
 async def test_a_snooze_costs_no_retry() -> None:
@@ -156,7 +156,7 @@ async def test_a_snooze_costs_no_retry() -> None:
     async with world(spec_of(sleepy)) as w:
         job = await w.run()
 
-        assert (b"4", 0) == (job.result, job.failures)
+        assert (job.result, job.failures) == (b"4", 0)
 
 
 async def test_a_task_may_cancel_its_own_job() -> None:
@@ -164,7 +164,7 @@ async def test_a_task_may_cancel_its_own_job() -> None:
         raise Cancel("not needed")
 
     async with world(spec_of(give_up)) as w:
-        assert State.CANCELLED == (await w.run()).state
+        assert (await w.run()).state == State.CANCELLED
 
 
 async def test_a_delay_function_that_raises_fails_the_job_and_hangs_nothing() -> None:
@@ -177,7 +177,7 @@ async def test_a_delay_function_that_raises_fails_the_job_and_hangs_nothing() ->
     async with world(spec_of(fail, retry=Retry(3, delay=broken))) as w:
         job = await w.run()
 
-        assert (State.FAILED, "RuntimeError") == (job.state, job.error_type)
+        assert (job.state, job.error_type) == (State.FAILED, "RuntimeError")
 
 
 async def test_a_running_async_job_is_cancelled_at_its_next_await() -> None:
@@ -188,8 +188,8 @@ async def test_a_running_async_job_is_cancelled_at_its_next_await() -> None:
         job_id = await w.enqueue()
         await w.until(job_id, State.RUNNING)
 
-        assert State.RUNNING == await w.client.cancel(job_id)
-        assert State.CANCELLED == (await w.until(job_id, State.CANCELLED)).state
+        assert await w.client.cancel(job_id) == State.RUNNING
+        assert (await w.until(job_id, State.CANCELLED)).state == State.CANCELLED
 
 
 async def test_a_running_plain_function_is_asked_to_stop() -> None:
@@ -205,7 +205,7 @@ async def test_a_running_plain_function_is_asked_to_stop() -> None:
         await w.until(job_id, State.RUNNING)
         await w.client.cancel(job_id)
 
-        assert State.CANCELLED == (await w.until(job_id, State.CANCELLED)).state
+        assert (await w.until(job_id, State.CANCELLED)).state == State.CANCELLED
 
 
 async def test_a_queued_job_that_is_cancelled_never_starts() -> None:
@@ -217,9 +217,9 @@ async def test_a_queued_job_that_is_cancelled_never_starts() -> None:
     async with world(spec_of(note)) as w:
         job_id = await w.enqueue(delay_s=0.2)
 
-        assert State.CANCELLED == await w.client.cancel(job_id)
+        assert await w.client.cancel(job_id) == State.CANCELLED
         await asyncio.sleep(0.4)
-        assert [] == started
+        assert started == []
 
 
 async def test_an_unknown_task_waits_for_a_worker_that_knows_it_and_blocks_nothing() -> None:
@@ -231,11 +231,11 @@ async def test_an_unknown_task_waits_for_a_worker_that_knows_it_and_blocks_nothi
         job = await w.run()
         waiting = await w.until(stranger, State.SCHEDULED)
 
-        assert (State.SUCCEEDED, Reason.UNKNOWN_TASK, 0) == (
+        assert (
             job.state,
             waiting.reason,
             waiting.attempt,
-        )
+        ) == (State.SUCCEEDED, Reason.UNKNOWN_TASK, 0)
 
 
 @pytest.mark.parametrize("payload", [b"\xff", b"[]", b'{"x":"no"}', b"{}"])
@@ -246,7 +246,7 @@ async def test_an_undecodable_job_fails_with_the_reason_and_is_not_retried(paylo
     async with world(spec_of(double, retry=Retry(5, delay=0))) as w:
         job = await w.run(payload=payload)
 
-        assert (State.FAILED, 1) == (job.state, job.attempt)
+        assert (job.state, job.attempt) == (State.FAILED, 1)
         assert job.error_type == "windlass.errors.BadArguments"
 
 
@@ -257,7 +257,7 @@ async def test_a_result_that_cannot_be_encoded_fails_the_job() -> None:
     async with world(spec_of(odd, retry=Retry(5, delay=0))) as w:
         job = await w.run()
 
-        assert (State.FAILED, "windlass.errors.NotEncodable") == (job.state, job.error_type)
+        assert (job.state, job.error_type) == (State.FAILED, "windlass.errors.NotEncodable")
 
 
 async def test_a_stop_lets_running_jobs_end() -> None:
@@ -271,7 +271,7 @@ async def test_a_stop_lets_running_jobs_end() -> None:
         w.worker.stop()
         await asyncio.wait_for(w.running, 2)
 
-        assert State.SUCCEEDED == (await w.client.get(job_id)).state
+        assert (await w.client.get(job_id)).state == State.SUCCEEDED
 
 
 async def test_a_job_that_outlasts_the_shutdown_timeout_is_released() -> None:
@@ -285,8 +285,8 @@ async def test_a_job_that_outlasts_the_shutdown_timeout_is_released() -> None:
         await asyncio.wait_for(w.running, 2)
         job = await w.client.get(job_id)
 
-        assert (State.QUEUED, 0, 0, 1) == (job.state, job.losses, job.failures, job.attempt)
-        assert [] == await w.client.workers()
+        assert (job.state, job.losses, job.failures, job.attempt) == (State.QUEUED, 0, 0, 1)
+        assert await w.client.workers() == []
 
 
 class Flaky(MemoryStore):
@@ -354,7 +354,7 @@ async def test_a_lost_lease_stops_the_attempts_and_the_worker_begins_again() -> 
         store.down = False
         job = await w.until(job_id, State.SUCCEEDED)
 
-        assert ([1], b"2", 0) == (stopped, job.result, job.failures)
+        assert (stopped, job.result, job.failures) == ([1], b"2", 0)
         assert first != w.worker._keeper.info.id
 
 
@@ -375,4 +375,4 @@ async def test_one_outcome_that_the_store_refuses_does_not_hold_up_the_others() 
             await w.until(job_id, State.SUCCEEDED)
         job = await w.until(bad, State.FAILED)
 
-        assert "windlass.errors.NotEncodable" == job.error_type
+        assert job.error_type == "windlass.errors.NotEncodable"

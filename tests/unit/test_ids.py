@@ -28,4 +28,4 @@ def test_ids_grow_strictly_within_a_millisecond_and_when_the_clock_steps_back() 
 
 
 def test_the_time_of_an_id_can_be_read() -> None:
-    assert 1_700_000_000.123 == created_at(job_id_from(1_700_000_000_123, 0)).timestamp()
+    assert created_at(job_id_from(1_700_000_000_123, 0)).timestamp() == 1_700_000_000.123

@@ -90,19 +90,20 @@ def test_arguments_arrive_as_their_annotated_types() -> None:
 
 
 def test_every_kind_of_parameter_arrives_where_it_was_given() -> None:
-    assert ((1, 2, 5, 6), {"d": 7, "e": "x", "z": "w"}) == carried(
-        mixed, 1, 2, 5, 6, d=7, e="x", z="w"
+    assert carried(mixed, 1, 2, 5, 6, d=7, e="x", z="w") == (
+        (1, 2, 5, 6),
+        {"d": 7, "e": "x", "z": "w"},
     )
 
 
 def test_defaults_are_left_to_the_worker() -> None:
     payload = Signature("t", mixed).encode((1, 2), {"e": "x"}, LIMIT)
 
-    assert {"a": 1, "b": 2, "e": "x"} == msgspec.json.decode(payload)
+    assert msgspec.json.decode(payload) == {"a": 1, "b": 2, "e": "x"}
 
 
 def test_arguments_without_annotations_travel_as_plain_data() -> None:
-    assert ((), {"a": [1, {"k": None}]}) == carried(no_types, [1, {"k": None}])
+    assert carried(no_types, [1, {"k": None}]) == ((), {"a": [1, {"k": None}]})
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_a_payload_over_the_limit_is_refused_with_the_limit() -> None:
     with pytest.raises(PayloadTooLarge) as caught:
         Signature("t", two).encode(("a" * 200, 1), {}, 100)
 
-    assert (100, "100") == (caught.value.limit_bytes, str(caught.value).split("limit of ")[1][:3])
+    assert (caught.value.limit_bytes, str(caught.value).split("limit of ")[1][:3]) == (100, "100")
 
 
 def test_a_payload_that_no_longer_fits_is_refused_at_decode() -> None:
@@ -182,7 +183,7 @@ def test_results_come_back_as_the_return_type() -> None:
 def test_a_result_that_belies_its_annotation_is_not_lost() -> None:
     signature = Signature("t", two)
 
-    assert "text" == signature.decode_result(signature.encode_result("text", LIMIT))
+    assert signature.decode_result(signature.encode_result("text", LIMIT)) == "text"
 
 
 @given(st.text(), st.integers(min_value=-(2**63), max_value=2**63 - 1))
@@ -203,4 +204,4 @@ def test_any_bytes_are_decoded_or_refused_never_worse(payload: bytes) -> None:
     except BadArguments:
         return
 
-    assert 2 == len(arguments)
+    assert len(arguments) == 2

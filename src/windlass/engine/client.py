@@ -138,7 +138,3 @@ class Client:
     async def idle(self) -> bool:
         """Tell whether no job is live: nothing runs and nothing is left to run."""
         return not any(n for (_, state), n in (await self.counts()).items() if state in LIVE)
-
-    async def migrate(self) -> list[int]:
-        """Bring the store's schema to this version; return the migrations applied."""
-        return await self._store.migrate()
