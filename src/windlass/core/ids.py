@@ -5,17 +5,27 @@ from datetime import UTC, datetime
 
 from windlass.model.jobs import JobId
 
-_RAND_A_BITS, _RAND_B_BITS = 12, 62
-_RAND_BITS = _RAND_A_BITS + _RAND_B_BITS
+_RAND_B_BITS = 62
+_RAND_BITS = 12 + _RAND_B_BITS
+_RAND_B_MASK = (1 << _RAND_B_BITS) - 1
+_NODE_MASK = (1 << 48) - 1
 
 
 def job_id_from(milliseconds: int, random_74_bits: int) -> JobId:
     """Lay out a UUIDv7 from its time and its 74 free bits.  Pure."""
-    rand_a = random_74_bits >> _RAND_B_BITS
-    rand_b = random_74_bits & ((1 << _RAND_B_BITS) - 1)
-    number = (milliseconds << 80) | (0x7 << 76) | (rand_a << 64) | (0b10 << 62) | rand_b
-    text = f"{number:032x}"
-    return JobId(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
+    return _with_tail(_head(milliseconds), random_74_bits)
+
+
+def _head(milliseconds: int) -> str:
+    text = f"{milliseconds:012x}"
+    return f"{text[:8]}-{text[8:]}-7"
+
+
+def _with_tail(head: str, tail: int) -> JobId:
+    rand_b = tail & _RAND_B_MASK
+    return JobId(
+        f"{head}{tail >> _RAND_B_BITS:03x}-{0x8000 | rand_b >> 48:04x}-{rand_b & _NODE_MASK:012x}"
+    )
 
 
 def created_at(job_id: JobId) -> datetime:
@@ -30,6 +40,7 @@ class JobIds:
         self._milliseconds = milliseconds
         self._random_bits = random_bits
         self._last_ms = -1
+        self._head = ""
         self._tail = 0
 
     def __call__(self) -> JobId:
@@ -37,8 +48,9 @@ class JobIds:
         now_ms = self._milliseconds()
         if now_ms > self._last_ms:
             self._last_ms = now_ms
+            self._head = _head(now_ms)
             # The top bit stays free, so that counting on never overflows the field.
             self._tail = self._random_bits(_RAND_BITS - 1)
         else:
-            self._tail += 1 + self._random_bits(24)
-        return job_id_from(self._last_ms, self._tail)
+            self._tail += 1
+        return _with_tail(self._head, self._tail)

@@ -27,6 +27,29 @@ def insert_columns(requests: Sequence[JobRequest]) -> list[list[Any]]:
     ]
 
 
+def is_plain(request: JobRequest) -> bool:
+    """Tell whether a job is due at once, for ever, and tied to no other."""
+    return (
+        not request.delay_s
+        and request.run_at is None
+        and request.expires_s is None
+        and request.expires_at is None
+        and request.unique_key is None
+        and request.retry_of is None
+    )
+
+
+def plain_columns(requests: Sequence[JobRequest]) -> list[list[Any]]:
+    """Return the values of ``INSERT_PLAIN_JOBS``."""
+    return [
+        [request.id for request in requests],
+        [request.task for request in requests],
+        [request.queue for request in requests],
+        [request.priority for request in requests],
+        [request.payload for request in requests],
+    ]
+
+
 def insert_values(request: JobRequest) -> tuple[Any, ...]:
     """Return the values of ``INSERT_JOB``."""
     return (

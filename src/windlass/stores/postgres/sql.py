@@ -40,6 +40,20 @@ SELECT (SELECT count(*) FROM new),
                   FROM new) AS topics)
 """
 
+# The same for jobs that are due now and have nothing special, a fifth faster.
+INSERT_PLAIN_JOBS = """
+WITH new AS (
+    INSERT INTO windlass_jobs (id, task, queue, state, priority, created_at, due_at, payload)
+    SELECT id, task, queue, 'queued', priority, now(), now(), payload
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::bytea[])
+        AS request (id, task, queue, priority, payload)
+    ON CONFLICT DO NOTHING
+    RETURNING queue
+)
+SELECT count(pg_notify('windlass', 'queue:' || queue))
+  FROM (SELECT DISTINCT queue FROM new) AS queues
+"""
+
 # The same for one request, a fifth faster.  Returns whether it was inserted.
 INSERT_JOB = """
 WITH new AS (

@@ -33,8 +33,10 @@ from windlass.stores.postgres.rows import (
     finished_from_row,
     insert_columns,
     insert_values,
+    is_plain,
     job_from_row,
     letters_from_row,
+    plain_columns,
     settle_columns,
     worker_from_row,
 )
@@ -104,12 +106,16 @@ class PostgresStore:
     async def enqueue(self, requests: Sequence[JobRequest]) -> list[JobId]:
         """Insert jobs, all or none; return the id of each, in the order given."""
         assert len(requests) <= ENQUEUE_BATCH_MAX
+        if not requests:
+            return []
         if any(request.unique_key is not None or request.retry_of for request in requests):
             return await self._pool.run(lambda connection: _insert_keyed(connection, requests))
         # Only the same id can stand in the way, and then it is the same request again.
         if len(requests) == 1:
             await self._fetch(sql.INSERT_JOB, *insert_values(requests[0]))
-        elif requests:
+        elif all(map(is_plain, requests)):
+            await self._fetch(sql.INSERT_PLAIN_JOBS, *plain_columns(requests))
+        else:
             await self._fetch(sql.INSERT_JOBS, *insert_columns(requests))
         return [request.id for request in requests]
 

@@ -1,0 +1,109 @@
+"""The plans of the hot statements, with a million rows queued and a million finished."""
+
+import asyncio
+import json
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.servers import PostgresServer
+from windlass.stores.postgres import PostgresStore, sql
+
+pytestmark = pytest.mark.postgres
+
+ROWS = 1_000_000
+FILL = """
+INSERT INTO windlass_jobs (id, task, queue, state, priority, created_at, due_at, ended_at, payload)
+SELECT lpad(n::text, 36, '0'), 't', 'q' || n % 3, $1, 0, now(), now(),
+       CASE WHEN $1 = 'succeeded' THEN now() END, '{}'
+  FROM generate_series($2::int, $3::int) AS n
+"""
+WORKER = """
+INSERT INTO windlass_workers (id, host, pid, queues, slots, started_at, lease_until)
+VALUES ('w', 'h', 1, '{}', 1, now(), now() + interval '1 hour')
+"""
+
+
+async def _fill(url: str, *, analyze: bool) -> None:
+    store = PostgresStore(url)
+    await store.migrate()
+    await store.close()
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("ALTER TABLE windlass_jobs SET (autovacuum_enabled = off)")
+        if analyze:
+            await connection.execute("ANALYZE windlass_jobs")
+        await connection.execute(FILL, "succeeded", 1, ROWS)
+        await connection.execute(FILL, "queued", ROWS + 1, 2 * ROWS)
+        if analyze:
+            await connection.execute("ANALYZE windlass_jobs")
+        await connection.execute(WORKER)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="module", params=["stale statistics", "fresh statistics"])
+def filled(request: pytest.FixtureRequest, postgres_server: PostgresServer) -> str:
+    """A database with two million jobs; with and without statistics of them."""
+    url = postgres_server.create_database("plans")
+    asyncio.run(_fill(url, analyze=request.param == "fresh statistics"))
+    return url
+
+
+async def _plan(url: str, begin: str, statement: str, *values: Any) -> dict[str, Any]:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(begin)
+        text = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
+        [[plan]] = await connection.fetch(text, *values)
+        await connection.execute("ROLLBACK")
+    finally:
+        await connection.close()
+    [top] = json.loads(plan)
+    return dict(top)
+
+
+def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the nodes of a plan, the top one first."""
+    below = [node for child in plan.get("Plans", []) for node in nodes(child)]
+    return [plan, *below]
+
+
+def scans_of(plan: dict[str, Any]) -> set[str]:
+    """Return how a plan reads the table of jobs."""
+    return {
+        f"{node['Node Type']} {node.get('Index Name', '')}".strip()
+        for node in nodes(plan["Plan"])
+        if node.get("Relation Name") == "windlass_jobs" and "Scan" in node["Node Type"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("statement", "line"), [(sql.CLAIM_JOBS, "q1"), (sql.CLAIM_JOBS_OF_QUEUES, ["q0", "q1", "q2"])]
+)
+async def test_a_claim_reads_its_index_in_order_and_no_more_than_it_takes(
+    filled: str, statement: str, line: Any
+) -> None:
+    plan = await _plan(filled, sql.BEGIN_CLAIM, statement, "w", line, 200)
+    claim_scan = next(
+        node for node in nodes(plan["Plan"]) if node.get("Index Name") == "windlass_jobs_claim"
+    )
+    sorted_rows = [
+        node["Actual Rows"] for node in nodes(plan["Plan"]) if node["Node Type"] == "Sort"
+    ]
+
+    assert scans_of(plan) == {"Index Scan windlass_jobs_claim", "Index Scan windlass_jobs_pkey"}
+    assert claim_scan["Actual Rows"] <= 200
+    assert max(sorted_rows, default=0) <= 200
+    assert plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"] < 20_000
+
+
+async def test_a_settle_finds_its_rows_by_their_ids_alone(filled: str) -> None:
+    ids = [str(n).zfill(36) for n in range(ROWS + 1, ROWS + 201)]
+    none = [None] * 200
+    columns = [ids, [0] * 200, ["queued"] * 200, ["cancelled"] * 200, [0] * 200, [0] * 200,
+               none, [0.0] * 200, none, none, none]  # fmt: skip
+    plan = await _plan(filled, "BEGIN", sql.SETTLE_JOBS, *columns)
+
+    assert scans_of(plan) == {"Index Scan windlass_jobs_pkey"}
