@@ -83,8 +83,12 @@ class PostgresStore:
     async def migrate(self) -> list[int]:
         """Bring the schema to this version; return the numbers of the migrations applied."""
         await self._pool.open()
-        self._refuse_newer(await self._pool.run(_schema_version))
-        return await self._pool.run(_migrate)
+        try:
+            self._refuse_newer(await self._pool.run(_schema_version))
+            return await self._pool.run(_migrate)
+        except BaseException:
+            await self.close()
+            raise
 
     def _refuse_newer(self, version: int) -> None:
         if version > migrations.NEWEST:
