@@ -1,16 +1,43 @@
 PYTHON ?= python3
 BIN := .venv/bin
+SEEDS ?= 0:20000
 
-.PHONY: test check
-.venv/installed: pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -e '.[dev]'
-	touch $@
+.PHONY: help demo test check servers docs bench simulate
+help:  ## list what can be made
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
-test: .venv/installed  ## run the tests
+demo: .venv/core  ## the main job on real input: two workers, one killed half way
+	$(BIN)/python -m windlass demo
+
+test: .venv/installed servers  ## every test; installs what is missing
 	$(BIN)/python -m pytest
 
-check: .venv/installed  ## lint and types
+check: .venv/installed  ## lint, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/installed  ## write docs/reference anew from the code
+	$(BIN)/python docs/build.py
+
+simulate: .venv/installed  ## the long simulation; SEEDS=from:to
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+bench: .venv/installed servers  ## this machine's figures, without peers (benchmarks/README.md)
+	$(BIN)/python benchmarks/figures.py
+
+# A server that cannot be installed here is named; its tests then skip, or fail where CI is set.
+servers:
+	@sh tests/install_servers.sh
+
+.venv/python:
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/core: .venv/python pyproject.toml
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+.venv/installed: .venv/python pyproject.toml
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	touch $@ .venv/core

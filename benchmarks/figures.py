@@ -1,0 +1,196 @@
+"""The figures of this machine, on both stores:  python benchmarks/figures.py [--quick]
+
+Each figure is the median of five runs (one with ``--quick``).  Workers are real processes.
+How Windlass stands beside its peers is measured by the harness in benchmarks/README.md.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from windlass import App  # noqa: E402
+from windlass.model.jobs import JobRequest  # noqa: E402
+
+SMALL, LARGE = 10_000, 300_000
+SINGLES, BULK, LATENCIES = 2_000, 50_000, 200
+IDLE_S = 10.0
+
+
+class Bench:
+    """One fresh store, and worker processes on it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.app = App(url)
+        self.app.migrate()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self.app.close()
+
+    def requests(self, count: int, task: str = "noop") -> list[JobRequest]:
+        """Return plain requests."""
+        payload = b"{}" if task == "clock" else b'{"number":1}'
+        new_id = self.app.new_job_id
+        return [
+            JobRequest(id=new_id(), task=task, queue="default", payload=payload)
+            for _ in range(count)
+        ]
+
+    @contextmanager
+    def worker(self, concurrency: int) -> Iterator[psutil.Process]:
+        """Run a worker process."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("WINDLASS_")}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "windlass", "worker", "figures_app:app",
+             "--concurrency", str(concurrency), "--log-level", "error"],
+            cwd=ROOT / "benchmarks",
+            env={**clean, "WINDLASS_STORE": self.url, "WINDLASS_CLAIM_BATCH": "1000"},
+        )  # fmt: skip
+        try:
+            yield psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+    def idle(self) -> bool:
+        """Tell whether nothing is left to do."""
+        return self.app.blocking(lambda client: client.idle())
+
+
+def enqueue_one_by_one(bench: Bench) -> float:
+    """Return durable single enqueues per second."""
+    requests = bench.requests(SINGLES)
+    start = time.perf_counter()
+    for request in requests:
+        bench.app.enqueue_requests([request])
+    return SINGLES / (time.perf_counter() - start)
+
+
+def enqueue_in_bulk(bench: Bench) -> float:
+    """Return enqueues per second in batches of 1,000, with making the requests."""
+    start = time.perf_counter()
+    for _ in range(BULK // 1_000):
+        bench.app.enqueue_many(bench.requests(1_000))
+    return BULK / (time.perf_counter() - start)
+
+
+def drain(count: int) -> Callable[[Bench], float]:
+    """Return a measure of jobs per second, from the first done to none left."""
+
+    def measure(bench: Bench) -> float:
+        bench.app.enqueue_many(bench.requests(count))
+        with bench.worker(1_000):
+            while done(bench) == 0:
+                time.sleep(0.005)
+            start, before = time.perf_counter(), done(bench)
+            while not bench.idle():
+                time.sleep(0.02)
+            return (count - before) / (time.perf_counter() - start)
+
+    return measure
+
+
+def done(bench: Bench) -> int:
+    """Return how many jobs have succeeded."""
+    counts = bench.app.blocking(lambda client: client.counts())
+    return sum(n for (_, state), n in counts.items() if state == "succeeded")
+
+
+def start_delay_ms(bench: Bench) -> float:
+    """Return the median time from the call of enqueue to the start, across processes."""
+    delays = []
+    with bench.worker(10):
+        warm = bench.app.enqueue_many(bench.requests(1, "clock"))[0]
+        bench.app.wait_for(warm.id, 30)
+        for _ in range(LATENCIES):
+            time.sleep(0.01)
+            [request] = bench.requests(1, "clock")
+            start = time.monotonic()
+            bench.app.enqueue_requests([request])
+            finished = bench.app.wait_for(request.id, 30)
+            delays.append(float(finished.result or b"nan") - start)
+    return statistics.median(delays) * 1_000
+
+
+def cold_start_s(bench: Bench) -> float:
+    """Return the time from the start of a worker process to the start of its first job."""
+    [request] = bench.requests(1, "clock")
+    bench.app.enqueue_requests([request])
+    start = time.monotonic()
+    with bench.worker(10):
+        finished = bench.app.wait_for(request.id, 30)
+    return float(finished.result or b"nan") - start
+
+
+def idle_cpu_percent(bench: Bench) -> float:
+    """Return the processor time of a worker with nothing to do."""
+    with bench.worker(10) as worker:
+        time.sleep(3)
+        before = sum(worker.cpu_times()[:2])
+        time.sleep(IDLE_S)
+        return (sum(worker.cpu_times()[:2]) - before) / IDLE_S * 100
+
+
+def idle_memory_mb(bench: Bench) -> float:
+    """Return the resident memory of a worker with nothing to do."""
+    with bench.worker(10) as worker:
+        time.sleep(3)
+        return float(worker.memory_info().rss) / 1e6
+
+
+FIGURES: dict[str, Callable[[Bench], float]] = {
+    "enqueue one by one, /s": enqueue_one_by_one,
+    "enqueue in bulk, /s": enqueue_in_bulk,
+    f"drain {SMALL:,}, /s": drain(SMALL),
+    f"drain {LARGE:,}, /s": drain(LARGE),
+    "enqueue to start, p50 ms": start_delay_ms,
+    "cold start to first job, s": cold_start_s,
+    "idle processor, %": idle_cpu_percent,
+    "idle memory, MB": idle_memory_mb,
+}
+
+
+def measure(store: str, rounds: int, new_url: Callable[[], str]) -> None:
+    """Print every figure of one store."""
+    for name, figure in FIGURES.items():
+        values = []
+        for _ in range(rounds):
+            bench = Bench(new_url())
+            try:
+                values.append(figure(bench))
+            finally:
+                bench.close()
+        spread = f"({min(values):,.3g} to {max(values):,.3g})" if len(values) > 1 else ""
+        print(f"{store:11} {name:28} {statistics.median(values):>12,.4g} {spread}", flush=True)
+
+
+def main() -> None:
+    """Measure both stores."""
+    from tests.servers import PostgresServer
+
+    rounds = 1 if "--quick" in sys.argv else 5
+    only = next((a.removeprefix("--store=") for a in sys.argv if a.startswith("--store=")), None)
+    with tempfile.TemporaryDirectory(dir=ROOT) as folder:
+        count = iter(range(10**6))
+        if only in (None, "sqlite"):
+            measure("sqlite", rounds, lambda: f"sqlite:///{folder}/{next(count)}.db")
+        if only in (None, "postgresql"):
+            with PostgresServer() as server:
+                name = iter(range(10**6))
+                measure("postgresql", rounds, lambda: server.create_database(f"b{next(name)}"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""The tasks of ``figures.py``; the store comes from WINDLASS_STORE."""
+
+import time
+
+from windlass import App
+
+app = App()
+
+
+@app.task(name="noop")
+async def noop(number: int) -> int:
+    """Return at once."""
+    return number
+
+
+@app.task(name="clock")
+async def clock() -> float:
+    """Return the instant of the start, on the clock that all processes of a machine share."""
+    return time.monotonic()
