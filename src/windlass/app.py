@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar, overload
@@ -68,6 +69,11 @@ class App:
     def specs(self) -> Mapping[str, TaskSpec]:
         """The definitions of the tasks, by name."""
         return MappingProxyType(self._specs)
+
+    def use_store(self, url: str) -> None:
+        """Take another store than the settings say; before the first use of this app."""
+        self.settings = replace(self.settings, store=url)
+        self.setting_sources["store"] = "argument"
 
     # -- registering ---------------------------------------------------------
 

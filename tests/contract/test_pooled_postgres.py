@@ -44,8 +44,8 @@ class TestPooledPostgresStore(StoreContract):
         return database
 
     # A pooler carries no LISTEN: bells never ring here, and everybody polls.
-    test_a_bell_rings_in_the_same_store = None
-    test_a_bell_rings_in_another_store_of_the_same_data = None
-    test_a_ring_before_the_wait_is_kept_and_rings_are_merged = None
-    test_a_bell_may_listen_to_several_topics = None
-    test_bells_are_rung_each_for_itself = None
+    test_a_bell_rings_in_the_same_store = None  # type: ignore[assignment]
+    test_a_bell_rings_in_another_store_of_the_same_data = None  # type: ignore[assignment]
+    test_a_ring_before_the_wait_is_kept_and_rings_are_merged = None  # type: ignore[assignment]
+    test_a_bell_may_listen_to_several_topics = None  # type: ignore[assignment]
+    test_bells_are_rung_each_for_itself = None  # type: ignore[assignment]

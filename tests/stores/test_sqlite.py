@@ -229,7 +229,7 @@ async def test_requests_that_come_together_share_one_commit(tmp_path: Path) -> N
     store = SqliteStore(tmp_path / "a.db")
     await store.open()
     assert store._writer is not None
-    commits = []
+    commits: list[None] = []
     commit = store._writer._commit
     store._writer._commit = lambda: commits.append(commit())  # type: ignore[method-assign]
     await asyncio.gather(*(store.enqueue([make_request(n)]) for n in range(100)))

@@ -1,0 +1,41 @@
+"""The command line: ``windlass …``."""
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import typer
+
+from windlass.cli import check, demo, dev, enqueue, jobs, migrate, worker
+from windlass.cli.failures import exit_code_of, tell
+
+cli = typer.Typer(
+    name="windlass",
+    help="One engine for background work: workers, jobs and the store that keeps them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+cli.command("worker")(worker.worker)
+cli.command("dev")(dev.dev)
+cli.command("enqueue")(enqueue.enqueue)
+cli.add_typer(jobs.commands, name="jobs")
+cli.command("migrate")(migrate.migrate)
+cli.command("check")(check.check)
+cli.command("demo")(demo.demo)
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; what goes wrong is told on stderr."""
+    try:
+        code = cli(list(arguments), standalone_mode=False)
+    except Exception as error:
+        tell(error, as_json="--json" in arguments)
+        return exit_code_of(error)
+    return code if isinstance(code, int) else 0

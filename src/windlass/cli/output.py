@@ -1,0 +1,71 @@
+"""Answers on stdout: tables for people, one JSON document for programs."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+PLAIN_WIDTH = 4_000  # where no terminal limits a line, nothing is cut
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document; instants as ISO 8601."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    print(text)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str) -> None:
+    """Print rows under their columns, ids and names whole; ``empty`` where there are none."""
+    if not rows:
+        print(empty)
+        return
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name, overflow="fold", no_wrap=name in ("id", "job", "sample"))
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    _print(table)
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """Print names and values, one a line; a value of several lines stands below its name."""
+    width = max(map(len, facts), default=0)
+    for name, value in facts.items():
+        text = _cell(value)
+        if "\n" in text:
+            print(f"{name}:")
+            print("\n".join(f"    {line}" for line in text.splitlines()))
+        else:
+            print(f"{name:<{width}}  {text}")
+
+
+def decoded(data: bytes | None) -> Any:
+    """Return stored bytes as the JSON value that they hold; as text where they hold none."""
+    if data is None:
+        return None
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return data.decode(errors="replace")
+
+
+def _print(renderable: Any) -> None:
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    Console(width=width, highlight=False, markup=False).print(renderable)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, dict | list):
+        return msgspec.json.encode(value).decode()
+    return str(value)

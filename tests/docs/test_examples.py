@@ -1,0 +1,72 @@
+"""Every Python example in the documents runs as it stands, beside a real worker."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```python(?P<info>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = {"README.md": "jobs:app", "docs/tutorial.md": "shop:app"}
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    text = (ROOT / page).read_text()
+    return [(m.group("info").strip(), m.group("code")) for m in BLOCK.finditer(text)]
+
+
+def write_files(page: str, folder: Path) -> str:
+    """Write the blocks that are files; return the others as one script."""
+    script = []
+    for info, code in blocks(page):
+        if info.startswith("file="):
+            (folder / info.removeprefix("file=")).write_text(code)
+        else:
+            script.append(code)
+    return "\n".join(script)
+
+
+@contextmanager
+def worker(target: str, folder: Path) -> Iterator[None]:
+    env = {k: v for k, v in os.environ.items() if not k.startswith("WINDLASS_")}
+    with (folder / "worker.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "windlass", "worker", target],
+            cwd=folder,
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+        )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_examples_of_a_page_run_as_they_stand(page: str, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(write_files(page, tmp_path))
+    with worker(PAGES[page], tmp_path):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore::RuntimeWarning", "script.py"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    assert done.returncode == 0, done.stderr + (tmp_path / "worker.log").read_text()
+
+
+def test_every_page_with_examples_is_executed() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    with_examples = {str(p.relative_to(ROOT)) for p in pages if "```python" in p.read_text()}
+
+    assert set(PAGES) == with_examples
