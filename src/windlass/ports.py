@@ -94,8 +94,12 @@ class Broker(Protocol):
         Expired: a job past ``expires_at`` is never claimed.
         Races:   no two callers get the same job; neither waits for the other.  A worker
                  without a live lease gets nothing.
-        Raises:  StoreUnavailable, with nothing claimed or claimed for a lease at most.
+        Raises:  StoreUnavailable; whether something was claimed all the same, ``held`` tells.
         """
+        ...
+
+    async def held(self, worker: WorkerId) -> list[Claim]:
+        """Return what ``worker`` runs, as the store has it.  A read; for after an outage."""
         ...
 
     async def settle(self, transitions: Sequence[Transition]) -> list[bool]:

@@ -9,7 +9,7 @@ import msgspec
 from windlass.core.capture import error_info
 from windlass.core.lifecycle import encode_error
 from windlass.errors import StaleError, UnavailableError
-from windlass.model.jobs import Reason, State
+from windlass.model.jobs import JobId, Reason, State
 from windlass.model.outcomes import Transition
 from windlass.ports import Store
 
@@ -35,6 +35,11 @@ class Settler:
 
     def __len__(self) -> int:
         return len(self._pending)
+
+    @property
+    def job_ids(self) -> set[JobId]:
+        """The jobs whose outcomes are not written yet."""
+        return {transition.job_id for transition in self._pending}
 
     def add(self, transition: Transition) -> None:
         """Take over an outcome, to be written with the next group."""

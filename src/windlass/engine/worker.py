@@ -91,6 +91,7 @@ class Worker:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._idle: asyncio.Task[object] | None = None
+        self._in_doubt_until = 0.0
         self.jobs_done = 0
         self._settler = Settler(store, settled=self._count)
         self._keeper = LeaseKeeper(
@@ -169,11 +170,28 @@ class Worker:
             await self._pause(self._keeper.wait_held)
             await asyncio.sleep(0)  # the keeper may not yet know that its time is over
             return True
-        limit = min(free, self._options.claim_batch)
+        if asyncio.get_running_loop().time() < self._in_doubt_until:
+            await self._take_unanswered()
+        limit = min(self._options.slots - len(self._running), self._options.claim_batch)
+        if limit <= 0:
+            return True
         worker = self._keeper.info.id
-        claims = await self._store.claim(worker, self._options.queues, limit)
+        try:
+            claims = await self._store.claim(worker, self._options.queues, limit)
+        except UnavailableError:
+            self._in_doubt_until = asyncio.get_running_loop().time() + self._options.lease_s
+            raise
         self._take(claims, worker == self._keeper.info.id)
         return len(claims) == limit
+
+    async def _take_unanswered(self) -> None:
+        """Take what a claim gave us whose answer was lost: our lease would keep it for ever."""
+        worker = self._keeper.info.id
+        # What ends while we ask is still in the answer: only what was never here is new.
+        known = self._running.keys() | self._settler.job_ids
+        held = await self._store.held(worker)
+        new = [claim for claim in held if claim.job_id not in known]
+        self._take(new, worker == self._keeper.info.id)
 
     def _take(self, claims: Sequence[Claim], still_held: bool) -> None:
         stopping = self._stop.is_set() or not still_held

@@ -211,9 +211,12 @@ class MemoryStore:
             started_at=now,
         )
         self.data.put(held)
-        return Claim(
-            job.id, held.fence, held.attempt, held.failures, job.task, job.queue, job.payload
-        )
+        return _claim_of(held)
+
+    async def held(self, worker: WorkerId) -> list[Claim]:
+        """Return what ``worker`` runs, as the store has it."""
+        running = self.data.in_state(State.RUNNING)
+        return [_claim_of(job) for job in running if job.worker == worker]
 
     def _has_lease(self, worker: WorkerId, now: datetime) -> bool:
         row = self.data.workers.get(worker)
@@ -463,6 +466,10 @@ class MemoryStore:
             self.data.ring(CLOCK)
         elif job.state is State.RUNNING and job.worker is not None:
             self.data.ring(worker_topic(job.worker))
+
+
+def _claim_of(job: Job) -> Claim:
+    return Claim(job.id, job.fence, job.attempt, job.failures, job.task, job.queue, job.payload)
 
 
 def _job_from(request: JobRequest, now: datetime) -> Job:

@@ -142,6 +142,13 @@ UPDATE windlass_jobs AS job
 RETURNING job.priority, job.due_at, job.id, fence, attempt, failures, task, queue, payload
 """
 
+# Index: windlass_jobs_worker.
+LIST_HELD = """
+SELECT id, fence, attempt, failures, task, queue, payload FROM windlass_jobs
+ WHERE state = 'running' AND worker = $1
+ ORDER BY id
+"""
+
 # -- settle ------------------------------------------------------------------
 
 # Edge: any move of settle.  Index: the primary key, and nothing else: a join on the worker

@@ -144,6 +144,10 @@ class PostgresStore:
         rows.sort(key=_claim_order)  # what an UPDATE returns has no order
         return [Claim(*row[2:]) for row in map(tuple, rows)]
 
+    async def held(self, worker: WorkerId) -> list[Claim]:
+        """Return what ``worker`` runs, as the store has it."""
+        return [Claim(*row) for row in map(tuple, await self._fetch(sql.LIST_HELD, worker))]
+
     # -- settle --------------------------------------------------------------
 
     async def settle(self, transitions: Sequence[Transition]) -> list[bool]:

@@ -47,6 +47,13 @@ UPDATE windlass_jobs
  WHERE seq IN (SELECT value FROM json_each(?))
 """
 
+# Index: windlass_jobs_worker.
+LIST_HELD = """
+SELECT id, fence, attempt, failures, task, queue, payload FROM windlass_jobs
+ WHERE worker = :worker
+ ORDER BY id
+"""
+
 # -- settle ------------------------------------------------------------------
 
 # Edge: any -> a terminal state.  Index: the unique one on id.

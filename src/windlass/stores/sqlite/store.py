@@ -164,6 +164,10 @@ class SqliteStore:
             execute = self._reader.execute
             return any(execute(sql.FIND_CLAIMABLE, (queue, now, 1)).fetchall() for queue in queues)
 
+    async def held(self, worker: WorkerId) -> list[Claim]:
+        """Return what ``worker`` runs, as the store has it."""
+        return [Claim(*row) for row in self._read(sql.LIST_HELD, worker=worker)]
+
     # -- settle --------------------------------------------------------------
 
     async def settle(self, transitions: Sequence[Transition]) -> list[bool]:

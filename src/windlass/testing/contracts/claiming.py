@@ -150,6 +150,17 @@ class ClaimContract:
 
             assert await store.claim(ALICE, ["default"], 1) == []
 
+    async def test_what_a_worker_holds_is_what_it_claimed_and_did_not_settle(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            one, two, three = await begin(store, *make_requests(3))
+            await begin(store, make_request(4), worker=BOB)
+            await store.settle([move(two, State.SUCCEEDED)])
+
+            assert await store.held(ALICE) == [one, three]
+            assert await store.held(WorkerId("nobody")) == []
+
     async def test_two_workers_never_get_the_same_job(self, world: StoreWorld) -> None:
         async with opened(world) as one, opened(world) as other:
             await one.enqueue(make_requests(200))

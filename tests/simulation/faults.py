@@ -1,0 +1,92 @@
+"""A store that answers late, or not, or has done it and does not say so; bells that fail."""
+
+import asyncio
+import random
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from windlass.errors import StoreUnavailable
+from windlass.ports import Bell, Store
+
+
+@dataclass(slots=True)
+class Faults:
+    """How often what goes wrong; shared by a world, so that it can all stop at once."""
+
+    refused: float = 0.0  # the request never arrives
+    unanswered: float = 0.0  # it is done, but its answer is lost
+    slow: float = 0.0  # it takes longer than a lease
+    lost_ring: float = 0.0
+    false_ring: float = 0.0
+    over: bool = False  # the world ends: nothing answers any more
+
+    def stop(self) -> None:
+        """Let everything work from now on."""
+        self.refused = self.unanswered = self.slow = self.lost_ring = self.false_ring = 0.0
+
+
+class FlakyStore:
+    """One process's way to the store.  Killed, the process hears and says nothing more."""
+
+    def __init__(self, store: Store, faults: Faults, chance: random.Random, lease_s: float) -> None:
+        self._store = store
+        self._faults = faults
+        self._chance = chance
+        self._lease_s = lease_s
+        self.killed = False
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        work = getattr(self._store, verb)
+
+        async def call(*arguments: Any, **named: Any) -> Any:
+            await self._travel()
+            await self._fail(self._faults.refused)
+            answer = await work(*arguments, **named)
+            await self._fail(self._faults.unanswered)
+            await self._travel()
+            return answer
+
+        return call
+
+    def listen(self, topics: Collection[str]) -> Bell:
+        """Subscribe to wake-ups, some of which get lost."""
+        return FlakyBell(self._store.listen(topics), self._faults, self._chance)
+
+    async def _travel(self) -> None:
+        if self._faults.over:
+            raise StoreUnavailable("memory://", "the world is over")
+        if self._chance.random() < self._faults.slow:
+            await asyncio.sleep(self._chance.uniform(0.5, 2.0) * self._lease_s)
+        else:
+            await asyncio.sleep(self._chance.uniform(0.0, 0.02))
+        if self.killed and not self._faults.over:
+            await asyncio.get_running_loop().create_future()  # for ever
+
+    async def _fail(self, share: float) -> None:
+        if share and self._chance.random() < share:
+            raise StoreUnavailable("memory://", "it is away")
+
+
+class FlakyBell:
+    """A bell some of whose rings are lost, and some are false."""
+
+    def __init__(self, bell: Bell, faults: Faults, chance: random.Random) -> None:
+        self._bell = bell
+        self._faults = faults
+        self._chance = chance
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Sleep until a ring that arrives, a false one, or for the time."""
+        if self._chance.random() < self._faults.false_ring:
+            await asyncio.sleep(self._chance.uniform(0, timeout_s))
+            return True
+        end = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            rang = await self._bell.wait(max(0.0, end - asyncio.get_running_loop().time()))
+            if not rang or self._chance.random() >= self._faults.lost_ring:
+                return rang
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._bell.close()
