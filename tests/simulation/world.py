@@ -15,7 +15,7 @@ from windlass.core.ids import JobIds
 from windlass.core.tasks import TaskSpec
 from windlass.engine.client import Client
 from windlass.engine.worker import Worker, WorkerOptions
-from windlass.errors import JobNotFailed, ResultTimeout, StoreUnavailable
+from windlass.errors import JobNotFailed, JobNotFound, ResultTimeout, StoreUnavailable
 from windlass.executors.loop import LoopExecutor
 from windlass.model.jobs import JobFilter, JobId, JobRequest, State, WorkerId
 from windlass.model.workers import WorkerInfo
@@ -130,9 +130,7 @@ class World:
                 case "stop" if alive:
                     self.chance.choice(alive).worker.stop()
                 case "hurry" if alive:
-                    worker = self.chance.choice(alive).worker
-                    worker.stop()
-                    worker.stop()
+                    self.chance.choice(alive).worker.hurry()
                 case "start" if len(alive) < 4:
                     self._start_process()
             if not any(not p.task.done() and not p.store.killed for p in self._processes):
@@ -208,6 +206,8 @@ class World:
                 finished = (await client.wait([job_id], timeout_s=5.0))[job_id]
             except (ResultTimeout, StoreUnavailable):
                 continue
+            except JobNotFound as error:
+                raise AssertionError(f"acknowledged and gone: {job_id}") from error
             assert finished.state is self.data.jobs[job_id].state
         await client.close()
 
@@ -219,7 +219,7 @@ class World:
 
 
 class _Defects(logging.Handler):
-    """Collects what the engine itself calls an error: it is a defect in a simulation."""
+    """Collects what the engine logs with a traceback: in a simulation that is a defect."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -227,7 +227,8 @@ class _Defects(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the line."""
-        self.found.append(self.format(record))
+        if record.exc_info is not None:
+            self.found.append(self.format(record))
 
 
 def simulate(seed: int, make_store: MakeStore = MemoryStore) -> World:

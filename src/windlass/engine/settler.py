@@ -37,9 +37,9 @@ class Settler:
         return len(self._pending)
 
     @property
-    def job_ids(self) -> set[JobId]:
-        """The jobs whose outcomes are not written yet."""
-        return {transition.job_id for transition in self._pending}
+    def fences(self) -> set[tuple[JobId, int]]:
+        """The attempts, as job and fence, whose outcomes are not written yet."""
+        return {(transition.job_id, transition.fence) for transition in self._pending}
 
     def add(self, transition: Transition) -> None:
         """Take over an outcome, to be written with the next group."""

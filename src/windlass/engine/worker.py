@@ -91,7 +91,7 @@ class Worker:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._idle: asyncio.Task[object] | None = None
-        self._in_doubt_until = 0.0
+        self._doubt_ends_at: float | None = None
         self.jobs_done = 0
         self._settler = Settler(store, settled=self._count)
         self._keeper = LeaseKeeper(
@@ -170,8 +170,8 @@ class Worker:
             await self._pause(self._keeper.wait_held)
             await asyncio.sleep(0)  # the keeper may not yet know that its time is over
             return True
-        if asyncio.get_running_loop().time() < self._in_doubt_until:
-            await self._take_unanswered()
+        if self._doubt_ends_at is not None:
+            await self._take_unanswered(self._doubt_ends_at)
         limit = min(self._options.slots - len(self._running), self._options.claim_batch)
         if limit <= 0:
             return True
@@ -179,19 +179,26 @@ class Worker:
         try:
             claims = await self._store.claim(worker, self._options.queues, limit)
         except UnavailableError:
-            self._in_doubt_until = asyncio.get_running_loop().time() + self._options.lease_s
+            self._doubt_ends_at = asyncio.get_running_loop().time() + self._options.lease_s
             raise
         self._take(claims, worker == self._keeper.info.id)
         return len(claims) == limit
 
-    async def _take_unanswered(self) -> None:
-        """Take what a claim gave us whose answer was lost: our lease would keep it for ever."""
-        worker = self._keeper.info.id
+    async def _take_unanswered(self, doubt_ends_at: float) -> None:
+        """Take what a claim gave us whose answer was lost: our lease would keep it for ever.
+
+        A claim may take effect some time after its connection broke; so we ask until an
+        answer is had that was asked for a whole lease later.
+        """
+        worker, asked_at = self._keeper.info.id, asyncio.get_running_loop().time()
         # What ends while we ask is still in the answer: only what was never here is new.
-        known = self._running.keys() | self._settler.job_ids
+        known = {(id, running.claim.fence) for id, running in self._running.items()}
+        known |= self._settler.fences
         held = await self._store.held(worker)
-        new = [claim for claim in held if claim.job_id not in known]
+        new = [claim for claim in held if (claim.job_id, claim.fence) not in known]
         self._take(new, worker == self._keeper.info.id)
+        if asked_at >= doubt_ends_at:
+            self._doubt_ends_at = None
 
     def _take(self, claims: Sequence[Claim], still_held: bool) -> None:
         stopping = self._stop.is_set() or not still_held
