@@ -376,3 +376,13 @@ async def test_one_outcome_that_the_store_refuses_does_not_hold_up_the_others() 
         job = await w.until(bad, State.FAILED)
 
         assert job.error_type == "windlass.errors.NotEncodable"
+
+
+async def test_a_stop_is_heard_while_the_store_is_away_before_the_first_lease() -> None:
+    store = Flaky(SystemClock())
+    store.down = True
+    async with world(store=store) as w:
+        await asyncio.sleep(0.05)
+        w.worker.stop()
+
+        await asyncio.wait_for(asyncio.shield(w.running), 2)

@@ -121,5 +121,5 @@ def test_the_simulation_finds_a_settler_that_drops_outcomes_in_an_outage(
             await asyncio.sleep(0)
 
     monkeypatch.setattr(Settler, "_write", write_once)
-    with pytest.raises(AssertionError, match="stuck|began twice"):
+    with pytest.raises(AssertionError, match=r"stuck|began twice"):
         simulate_many(MemoryStore)

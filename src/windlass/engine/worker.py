@@ -147,7 +147,9 @@ class Worker:
     # -- claiming ------------------------------------------------------------
 
     async def _claim_until_stopped(self) -> None:
-        await self._keeper.wait_held()
+        await self._pause(self._keeper.wait_held)
+        if self._stop.is_set():
+            return
         info = self._keeper.info
         log.info("worker %s serves %s", info.id, ", ".join(self._options.queues))
         bell = self._store.listen([queue_topic(name) for name in self._options.queues])
