@@ -94,7 +94,7 @@ class ProcessExecutor:
             if outcome is None:
                 await self._discard(child)
                 outcome = self._outcome_of_death(spec, child)
-            elif child.is_warm and not self._stopped:
+            elif child.is_usable and not self._stopped:
                 self._idle.append(child)
             else:
                 await self._discard(child)
@@ -142,8 +142,9 @@ class ProcessExecutor:
     def _take_child(self) -> "_Child":
         while self._idle:
             child = self._idle.pop()  # the one used last is the warmest
-            if child.is_alive:
+            if child.is_usable:
                 return child
+            child.kill()
             child.close()
             self._children.discard(child)
         if self._lifeline is None:
@@ -167,6 +168,7 @@ class _Child:
     def __init__(self, python: str, environ: Mapping[str, str], lifeline_fd: int) -> None:
         self.is_alive = True
         self.is_warm = False
+        self._was_killed = False
         self._loop = asyncio.get_running_loop()
         self._gone = asyncio.Event()
         self._broke: str | None = None
@@ -191,6 +193,19 @@ class _Child:
         name = f"windlass-reaper-{self._process.pid}"
         self._reaper = threading.Thread(target=self._reap, name=name, daemon=True)
         self._reaper.start()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can be given an attempt: it has loaded the app and is not dead or dying."""
+        if not self.is_warm or self._was_killed:
+            return False
+        try:  # the kernel closes a dead process's socket before anybody can reap it
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False  # closed, or it talks unasked
 
     async def ask(self, frame: frames.ToChild, limit_bytes: int) -> frames.FromChild | None:
         """Send a frame and return the answer; None if the child dies or talks nonsense."""
@@ -220,6 +235,7 @@ class _Child:
 
     def kill(self) -> None:
         """Kill the child's whole process group.  Idempotent."""
+        self._was_killed = True
         if self.is_alive:
             _kill_group(self._process.pid)
 
