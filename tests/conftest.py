@@ -2,12 +2,17 @@
 
 import asyncio
 import inspect
+import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.servers import PgBouncer, PostgresServer
+from windlass import App
+
+_NUMBERS = itertools.count(1)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -45,3 +50,16 @@ def pgbouncer(postgres_server: PostgresServer) -> Iterator[PgBouncer]:
     bouncer = PgBouncer(postgres_server)
     yield bouncer
     bouncer.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty store, once of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/jobs.db"
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    url = server.create_database(f"jobs_{next(_NUMBERS)}")
+    app = App(url)
+    app.migrate()
+    app.close()
+    return url

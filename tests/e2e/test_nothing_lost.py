@@ -16,18 +16,6 @@ from windlass.model.jobs import JobFilter, JobId, JobRequest, State
 KILLS, RESTARTS = 30, 10
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/fleet.db"
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    url = server.create_database(f"fleet_{random.randrange(10**9)}")
-    app = App(url)
-    app.migrate()
-    app.close()
-    return url
-
-
 class Load(threading.Thread):
     """Enqueues one batch after another until told to stop; remembers what was acknowledged."""
 

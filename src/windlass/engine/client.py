@@ -23,6 +23,7 @@ from windlass.model.workers import WorkerRow
 from windlass.ports import Store
 
 LIST_LIMIT_MAX = 1_000
+DOUBT_S = 1.0  # who has waited so long for a job looks whether it exists
 
 
 class Client:
@@ -63,11 +64,16 @@ class Client:
 
         Raises: JobNotFound, ResultTimeout (the jobs go on), StoreUnavailable.
         """
-        ended = await self._waiter.wait(job_ids, timeout_s)
-        missing = [job_id for job_id in job_ids if job_id not in ended]
-        if missing:
-            job = await self.get(missing[0])
-            raise ResultTimeout(missing[0], timeout_s or 0.0, job.state)
+        first_s = DOUBT_S if timeout_s is None else min(timeout_s, DOUBT_S)
+        ended = await self._waiter.wait(job_ids, first_s)
+        left = [job_id for job_id in job_ids if job_id not in ended]
+        if left:
+            await self.get(left[0])  # nobody waits for ever for a job that does not exist
+            rest_s = None if timeout_s is None else timeout_s - first_s
+            ended |= await self._waiter.wait(left, rest_s)
+            left = [job_id for job_id in left if job_id not in ended]
+        if left:
+            raise ResultTimeout(left[0], timeout_s or 0.0, (await self.get(left[0])).state)
         return MappingProxyType(ended)
 
     async def cancel(self, job_id: JobId, *, actor: str = "client") -> State:

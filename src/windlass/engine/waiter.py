@@ -1,7 +1,11 @@
-"""The waiter: one look at the store serves everybody in this process who waits for a result."""
+"""The waiter: one look at the store serves everybody in this process who waits for a result.
+
+Whoever joins is looked up at once, together with all who join in the same turn of the event
+loop; those who are left are looked up when a job somewhere ended.
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
 from windlass.errors import UnavailableError
 from windlass.model.jobs import Finished, JobId
@@ -14,20 +18,24 @@ QUIET_S = 0.002  # looks are at least this far apart, however often the bell rin
 
 
 class Waiter:
-    """Waits for terminal states.  Its task runs only while somebody waits."""
+    """Waits for terminal states.  Its tasks run only while somebody waits."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._futures: dict[JobId, asyncio.Future[Finished]] = {}
         self._waiting: dict[JobId, int] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._newcomers: list[JobId] = []  # not looked up yet
+        self._watching: asyncio.Task[None] | None = None
+        self._greeting: asyncio.Task[None] | None = None
         self._bell: Bell | None = None
 
     async def close(self) -> None:
         """Stop; every waiter gets a CancelledError."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._watching, self._greeting) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         for future in self._futures.values():
             future.cancel()
         if self._bell is not None:
@@ -53,8 +61,11 @@ class Waiter:
         self._waiting[job_id] = self._waiting.get(job_id, 0) + 1
         if job_id not in self._futures:
             self._futures[job_id] = asyncio.get_running_loop().create_future()
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._watch(), name="windlass-waiter")
+            self._newcomers.append(job_id)
+        if self._greeting is None or self._greeting.done():
+            self._greeting = asyncio.create_task(self._told(self._greet()))
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.create_task(self._told(self._watch()))
         return self._futures[job_id]
 
     def _part(self, job_id: JobId) -> None:
@@ -62,28 +73,31 @@ class Waiter:
         if not self._waiting[job_id]:
             del self._waiting[job_id], self._futures[job_id]
 
+    async def _told(self, looking: Coroutine[None, None, None]) -> None:
+        """Tell an error to those who wait, who would hang otherwise."""
+        try:
+            await looking
+        except Exception as error:
+            for future in self._futures.values():
+                if not future.done():
+                    future.set_exception(error)
+
+    async def _greet(self) -> None:
+        while self._newcomers:
+            newcomers, self._newcomers = self._newcomers, []
+            await self._look(newcomers)
+
     async def _watch(self) -> None:
         assert self._bell is not None
         while self._futures:
-            try:
-                await self._look()
-            except Exception as error:  # told to those who wait, who would hang otherwise
-                self._fail(error)
-                return
+            await self._bell.wait(POLL_S)
+            await self._look([i for i, future in self._futures.items() if not future.done()])
             await asyncio.sleep(QUIET_S)
-            if any(not future.done() for future in self._futures.values()):
-                await self._bell.wait(POLL_S)
 
-    def _fail(self, error: Exception) -> None:
-        for future in self._futures.values():
-            if not future.done():
-                future.set_exception(error)
-
-    async def _look(self) -> None:
-        pending = [job_id for job_id, future in self._futures.items() if not future.done()]
-        for start in range(0, len(pending), LOOK_BATCH):
+    async def _look(self, job_ids: Sequence[JobId]) -> None:
+        for start in range(0, len(job_ids), LOOK_BATCH):
             try:
-                ended = await self._store.results(pending[start : start + LOOK_BATCH])
+                ended = await self._store.results(job_ids[start : start + LOOK_BATCH])
             except UnavailableError:
                 return  # an outage: the next look, after the poll interval, tries again
             for job_id, finished in ended.items():
