@@ -7,7 +7,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+import weakref
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from windlass.core.tasks import (
     check_name,
     check_options,
     check_priority,
+    check_retry,
     isolation_of,
     nearest,
 )
@@ -34,13 +36,23 @@ from windlass.model.workers import WorkerInfo
 from windlass.plugins import is_embedded, make_executors, make_store
 from windlass.portal import Portal, drive, loop_is_running
 from windlass.ports import Store
-from windlass.tasks import AnyTask, JobHandle, Task, TaskDecorator, TaskFunction
+from windlass.tasks import (
+    AnyTask,
+    JobHandle,
+    Task,
+    TaskDecorator,
+    TaskFunction,
+    check_requests,
+)
 
 TASK_OPTIONS = ("name", "queue", "priority", "retry", "timeout", "expires", "isolation")
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+_apps: "weakref.WeakSet[App]" = weakref.WeakSet()
+_left_to_parents: list[object] = []
 
 
 class App:
@@ -59,11 +71,25 @@ class App:
         self.settings, self.setting_sources = load_settings(overrides, os.environ, Path.cwd())
         self._tasks: dict[str, AnyTask] = {}
         self._specs: dict[str, TaskSpec] = {}
+        self._begin()
+        _apps.add(self)
+
+    def _begin(self) -> None:
+        """Take up what belongs to this process alone."""
         self._sessions: dict[asyncio.AbstractEventLoop, asyncio.Task[_Session]] = {}
         self._portal = Portal()
         self._inline: _Session | None = None
         self._inline_lock = threading.Lock()
         self._job_ids = JobIds(lambda: time.time_ns() // 1_000_000, secrets.randbits)
+
+    def begin_after_fork(self) -> None:
+        """Leave to the parent process what it has opened; called in each forked child.
+
+        Nothing of it may be closed here, not even by the garbage collector: a connection
+        that two processes close, or share, is broken for both.
+        """
+        _left_to_parents.append((self._sessions, self._portal, self._inline))
+        self._begin()
 
     @property
     def specs(self) -> Mapping[str, TaskSpec]:
@@ -143,7 +169,7 @@ class App:
             is_async=asyncio.iscoroutinefunction(function),
             queue=check_name("queue", queue),
             priority=check_priority(priority),
-            retry=retry,
+            retry=check_retry(retry),
             timeout_s=timeout_s,
             expires_s=None if expires is None else seconds_of("expires", expires),
             result_limit_bytes=self.settings.payload_limit_bytes,
@@ -163,24 +189,30 @@ class App:
 
     # -- enqueueing ----------------------------------------------------------
 
-    def enqueue_many(self, requests: Sequence[JobRequest]) -> list[JobHandle[Any]]:
+    def enqueue_many(self, requests: Iterable[JobRequest]) -> list[JobHandle[Any]]:
         """Store thousands of prepared calls in one round trip; blocks until durable.
 
-        Order: handles stand in the order of ``requests`` (see ``Task.prepare``).
+        Order:  handles stand in the order of ``requests`` (see ``Task.prepare``).
+        Raises: BadOption, for what is no request; then nothing is stored.
         """
-        return self._handles(requests, self.enqueue_requests(requests))
+        checked = check_requests(requests)
+        return self._handles(checked, self.enqueue_requests(checked))
 
-    async def aenqueue_many(self, requests: Sequence[JobRequest]) -> list[JobHandle[Any]]:
+    async def aenqueue_many(self, requests: Iterable[JobRequest]) -> list[JobHandle[Any]]:
         """Store thousands of prepared calls in one round trip; returns once durable."""
-        return self._handles(requests, await (await self.client()).enqueue(requests))
+        checked = check_requests(requests)
+        return self._handles(checked, await (await self.client()).enqueue(checked))
 
     def enqueue_requests(self, requests: Sequence[JobRequest]) -> list[JobId]:
         """Store prepared calls and return only their ids; blocks until durable."""
         return self.blocking(lambda client: client.enqueue(requests))
 
     def job(self, job_id: str) -> JobHandle[Any]:
-        """Return a handle for a job known by its id; its result comes as plain data
-        unless its task is registered here and the job can be looked up."""
+        """Return a handle for a job known by its id; blocks.
+
+        Its result is plain data unless its task is registered here.
+        Raises: JobNotFound.
+        """
         found = self.blocking(lambda client: client.get(JobId(job_id)))
         return JobHandle(self, found.id, self._specs.get(found.task))
 
@@ -362,3 +394,12 @@ class _Session:
     async def close(self) -> None:
         await self.client.close()
         await self._store.close()
+
+
+def _begin_after_fork() -> None:
+    for app in list(_apps):
+        app.begin_after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_begin_after_fork)

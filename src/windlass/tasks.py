@@ -1,7 +1,7 @@
 """Tasks as users hold them: still plain functions, and also something to enqueue."""
 
 import functools
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, Never, ParamSpec, Protocol, TypeVar, overload
@@ -9,6 +9,7 @@ from typing import Any, Generic, Never, ParamSpec, Protocol, TypeVar, overload
 from windlass.config import Settings
 from windlass.core.lifecycle import decode_error
 from windlass.core.retry import Delay, seconds_of
+from windlass.core.signature import decode_plain
 from windlass.core.tasks import TaskSpec, check_name, check_options, check_priority
 from windlass.engine.client import Client
 from windlass.errors import BadOption, JobCancelled, JobFailed
@@ -230,9 +231,8 @@ class JobHandle(Generic[R]):
 
     def _value(self, finished: Finished) -> R:
         raise_unless_succeeded(finished)
-        if self._spec is None:
-            raise BadOption("job", self.id, "its task is not known here, so neither is its type")
-        value: R = self._spec.signature.decode_result(finished.result)
+        decode = decode_plain if self._spec is None else self._spec.signature.decode_result
+        value: R = decode(finished.result)
         return value
 
 
@@ -255,6 +255,15 @@ def raise_unless_succeeded(finished: Finished) -> None:
             )
 
 
+def check_requests(requests: Iterable[JobRequest]) -> list[JobRequest]:
+    """Return what ``prepare`` made as a list.  Raises: BadOption."""
+    checked = list(requests)
+    for request in checked:
+        if not isinstance(request, JobRequest):
+            raise BadOption("requests", request, "must be made by task.prepare(…)")
+    return checked
+
+
 def _instant(option: str, value: object) -> datetime:
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise BadOption(option, value, "must be a datetime with a time zone")
@@ -266,6 +275,8 @@ def _unique_key(value: object) -> str:
         raise BadOption(
             "unique_key", value, f"must be a text of 1 to {UNIQUE_KEY_LENGTH_MAX} characters"
         )
+    if not value.isprintable():  # no store keeps a NUL or half a surrogate pair
+        raise BadOption("unique_key", value, "must be printable")
     return value
 
 

@@ -1,5 +1,6 @@
 """Job ids: UUIDs of version 7, so that ids made later sort later.  Source: RFC 9562."""
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -34,7 +35,10 @@ def created_at(job_id: JobId) -> datetime:
 
 
 class JobIds:
-    """Makes ids that grow strictly, even within one millisecond or if the clock steps back."""
+    """Makes ids that grow strictly, even within one millisecond or if the clock steps back.
+
+    Threads may share one.  Processes may not: after a fork the child needs its own.
+    """
 
     def __init__(self, milliseconds: Callable[[], int], random_bits: Callable[[int], int]) -> None:
         self._milliseconds = milliseconds
@@ -42,15 +46,18 @@ class JobIds:
         self._last_ms = -1
         self._head = ""
         self._tail = 0
+        self._lock = threading.Lock()
 
     def __call__(self) -> JobId:
         """Return a new id."""
-        now_ms = self._milliseconds()
-        if now_ms > self._last_ms:
-            self._last_ms = now_ms
-            self._head = _head(now_ms)
-            # The top bit stays free, so that counting on never overflows the field.
-            self._tail = self._random_bits(_RAND_BITS - 1)
-        else:
-            self._tail += 1
-        return _with_tail(self._head, self._tail)
+        with self._lock:
+            now_ms = self._milliseconds()
+            if now_ms > self._last_ms:
+                self._last_ms = now_ms
+                self._head = _head(now_ms)
+                # The top bit stays free, so that counting on never overflows the field.
+                self._tail = self._random_bits(_RAND_BITS - 1)
+            else:
+                self._tail += 1
+            head, tail = self._head, self._tail
+        return _with_tail(head, tail)

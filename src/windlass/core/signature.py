@@ -98,7 +98,7 @@ class Signature:
         try:
             return self._decode_result(data)
         except msgspec.ValidationError:
-            return msgspec.json.decode(data)  # the annotation was wrong; the value is not lost
+            return decode_plain(data)  # the annotation was wrong; the value is not lost
 
     def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
@@ -150,6 +150,11 @@ class Signature:
     def _has_rest(self) -> bool:
         """With ``*rest`` present and filled, what stands before it must go by position."""
         return any(p.kind is _Kind.VAR_POSITIONAL for p in self._parameters)
+
+
+def decode_plain(data: bytes | None) -> Any:
+    """Return a stored result as plain data: numbers, texts, lists and dicts."""
+    return None if data is None else msgspec.json.decode(data)
 
 
 def _parameters(task: str, function: Callable[..., Any]) -> Iterator[inspect.Parameter]:

@@ -144,6 +144,13 @@ def check_name(option: str, value: object) -> str:
     return value
 
 
+def check_retry(value: object) -> Retry | None:
+    """Return a retry policy.  Raises: BadOption."""
+    if value is None or isinstance(value, Retry):
+        return value
+    raise BadOption("retry", value, "must be a Retry, such as Retry(attempts=5)")
+
+
 def check_options(given: Mapping[str, object], known: Collection[str]) -> None:
     """Refuse an option that does not exist, with the nearest that does.  Raises: BadOption."""
     for name in given:

@@ -1,0 +1,75 @@
+"""A user's module, read by type checkers alone: each line says what they must say of it.
+
+``# error: CODE`` marks a line which must be refused; every other line must pass.
+"""
+
+from collections.abc import Coroutine
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, assert_type
+
+from windlass import App, JobHandle, Retry, Task
+
+app = App("sqlite:///jobs.db")
+
+
+@app.task(queue="mail", retry=Retry(attempts=5), timeout=timedelta(seconds=30))
+async def send_email(to: str, subject: str, *, copies: int = 1) -> int:
+    return len(to) + len(subject) + copies
+
+
+@app.task
+def thumbnail(path: Path) -> Path:
+    return path
+
+
+@app.task
+async def ping() -> None: ...
+
+
+@app.task(timeout=5, isolation="process")
+def at(when: datetime) -> str:
+    return str(when)
+
+
+assert_type(send_email.enqueue("a@example.org", subject="hi"), JobHandle[int])
+assert_type(send_email.enqueue("a@example.org", "hi", copies=2).result(timeout=10), int)
+assert_type(thumbnail.enqueue(Path("a")).result(), Path)
+assert_type(ping.enqueue().result(), None)
+assert_type(at.enqueue(datetime.min).result(timedelta(seconds=1)), str)
+call: Coroutine[Any, Any, int] = send_email("a", "b")
+assert_type(thumbnail(Path("a")), Path)
+
+send_email.enqueue(7, subject="hi")  # error: arg-type
+send_email.enqueue("a@example.org")  # error: call-arg
+send_email.enqueue("a@example.org", subjekt="hi")  # error: call-arg
+send_email.enqueue("a@example.org", "hi", 2)  # error: call-arg
+send_email.prepare("a@example.org", subject=None)  # error: arg-type
+thumbnail.enqueue("a.png")  # error: arg-type
+thumbnail("a.png")  # error: arg-type
+ping.enqueue(1)  # error: call-arg
+
+bulk = send_email.using(delay=timedelta(minutes=5), priority=10, queue="bulk", unique_key="k")
+assert_type(bulk.enqueue("a", subject="b"), JobHandle[int])
+bulk.enqueue("a")  # error: call-arg
+send_email.using(priority="high")  # error: arg-type
+send_email.using(dealy=3)  # error: arg-type
+
+app.enqueue_many([thumbnail.prepare(Path("a")), send_email.prepare("a", subject="b")])
+app.enqueue_many([thumbnail])  # error: list-item
+
+
+async def later() -> None:
+    job = await send_email.aenqueue("a@example.org", subject="hi")
+    assert_type(job, JobHandle[int])
+    assert_type(await job.aresult(timeout=10), int)
+    assert_type(await send_email("a", "b"), int)
+    await send_email.aenqueue(to="a@example.org", subject=1)  # error: arg-type
+    await thumbnail.aenqueue()  # error: call-arg
+
+
+def takes_any_task(task: Task[..., Any, int]) -> None: ...
+
+
+takes_any_task(send_email)
+takes_any_task(thumbnail)  # error: arg-type
