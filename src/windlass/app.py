@@ -69,6 +69,7 @@ class App:
     def __init__(self, store: str | None = None, **settings: Any) -> None:
         overrides = {**settings, **({} if store is None else {"store": store})}
         self.settings, self.setting_sources = load_settings(overrides, os.environ, Path.cwd())
+        self._is_embedded = is_embedded(self.settings.store)
         self._tasks: dict[str, AnyTask] = {}
         self._specs: dict[str, TaskSpec] = {}
         self._begin()
@@ -80,7 +81,7 @@ class App:
         self._portal = Portal()
         self._inline: _Session | None = None
         self._inline_lock = threading.Lock()
-        self._job_ids = JobIds(lambda: time.time_ns() // 1_000_000, secrets.randbits)
+        self._job_ids = JobIds(time.time_ns, random.Random().getrandbits)
 
     def begin_after_fork(self) -> None:
         """Leave to the parent process what it has opened; called in each forked child.
@@ -99,6 +100,7 @@ class App:
     def use_store(self, url: str) -> None:
         """Take another store than the settings say; before the first use of this app."""
         self.settings = replace(self.settings, store=url)
+        self._is_embedded = is_embedded(url)
         self.setting_sources["store"] = "argument"
 
     # -- registering ---------------------------------------------------------
@@ -280,7 +282,7 @@ class App:
 
     def blocking(self, ask: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
         """Run one request of the client for code that has no event loop; blocks."""
-        if is_embedded(self.settings.store) and not loop_is_running():
+        if self._is_embedded and not loop_is_running():
             return drive(ask(self._inline_client()))
 
         async def call() -> T:
@@ -293,7 +295,7 @@ class App:
 
         Raises: SchemaTooNew, StoreUnavailable, ….
         """
-        if is_embedded(self.settings.store) and not loop_is_running():
+        if self._is_embedded and not loop_is_running():
             return drive(self.amigrate())
         return self._portal.call(self.amigrate)
 
@@ -311,10 +313,11 @@ class App:
         return _Session(store)
 
     def _inline_client(self) -> Client:
-        with self._inline_lock:
-            if self._inline is None:
-                self._inline = drive(self._open())
-            return self._inline.client
+        inline = self._inline
+        if inline is None:
+            with self._inline_lock:
+                inline = self._inline = self._inline or drive(self._open())
+        return inline.client
 
     # -- working -------------------------------------------------------------
 

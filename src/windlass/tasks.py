@@ -55,14 +55,14 @@ class Enqueuer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EnqueueOptions:
-    """What ``using`` may set; None leaves the task's own option in force."""
+    """What ``using`` may set; until then the task's own options."""
 
+    queue: str
+    priority: int
+    expires_s: float | None
+    expires_at: datetime | None = None
     delay_s: float = 0.0
     run_at: datetime | None = None
-    expires_s: float | None = None
-    expires_at: datetime | None = None
-    priority: int | None = None
-    queue: str | None = None
     unique_key: str | None = None
 
 
@@ -74,10 +74,10 @@ class Task(Generic[P, C, R]):
     """
 
     def __init__(
-        self, app: Enqueuer, spec: TaskSpec, options: EnqueueOptions = EnqueueOptions()
+        self, app: Enqueuer, spec: TaskSpec, options: EnqueueOptions | None = None
     ) -> None:
         self._app = app
-        self._options = options
+        self._options = options or EnqueueOptions(spec.queue, spec.priority, spec.expires_s)
         self.spec = spec
         functools.update_wrapper(self, spec.function)
 
@@ -120,12 +120,12 @@ class Task(Generic[P, C, R]):
         return JobRequest(
             id=self._app.new_job_id(),
             task=spec.name,
-            queue=options.queue or spec.queue,
+            queue=options.queue,
             payload=spec.signature.encode(args, kwargs, self._app.settings.payload_limit_bytes),
-            priority=spec.priority if options.priority is None else options.priority,
+            priority=options.priority,
             delay_s=options.delay_s,
             run_at=options.run_at,
-            expires_s=self._expires_s,
+            expires_s=options.expires_s,
             expires_at=options.expires_at,
             unique_key=options.unique_key,
         )
@@ -168,12 +168,6 @@ class Task(Generic[P, C, R]):
         if unique_key is not None:
             options = replace(options, unique_key=_unique_key(unique_key))
         return Task(self._app, self.spec, options)
-
-    @property
-    def _expires_s(self) -> float | None:
-        if self._options.expires_s is not None or self._options.expires_at is not None:
-            return self._options.expires_s
-        return self.spec.expires_s
 
 
 class TaskDecorator(Protocol):

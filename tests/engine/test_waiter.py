@@ -16,7 +16,7 @@ from windlass.model.jobs import Finished, JobId, JobRequest, State
 from windlass.stores.clock import SystemClock
 from windlass.stores.memory import MemoryStore
 
-new_id = JobIds(lambda: 1, random.Random(7).getrandbits)
+new_id = JobIds(lambda: 1_000_000, random.Random(7).getrandbits)
 
 
 class CountingStore(MemoryStore):

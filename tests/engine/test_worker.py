@@ -24,7 +24,7 @@ from windlass.stores.clock import SystemClock
 from windlass.stores.memory import MemoryStore
 
 FAST = WorkerOptions(lease_s=1.0, renew_s=0.1, poll_s=0.05, sweep_s=0.05, shutdown_s=0.2)
-new_id = JobIds(lambda: 1, random.Random(7).getrandbits)
+new_id = JobIds(lambda: 1_000_000, random.Random(7).getrandbits)
 
 
 def spec_of(function: Callable[..., Any], name: str = "t", **options: Any) -> TaskSpec:

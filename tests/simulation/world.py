@@ -63,7 +63,7 @@ class World:
             false_ring=self.chance.choice([0, 0.1]),
         )
         self._make_store = make_store
-        self._new_id = JobIds(lambda: round(loop.time() * 1000), self.chance.getrandbits)
+        self._new_id = JobIds(lambda: round(loop.time() * 1e9), self.chance.getrandbits)
         self._specs = make_specs(self.book)
         self._processes: list[SimulatedProcess] = []
         self._clients: list[asyncio.Task[None]] = []

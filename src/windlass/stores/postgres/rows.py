@@ -39,6 +39,11 @@ def is_plain(request: JobRequest) -> bool:
     )
 
 
+def plain_values(request: JobRequest) -> Row:
+    """Return the values of ``INSERT_PLAIN_JOB``."""
+    return (request.id, request.task, request.queue, request.priority, request.payload)
+
+
 def plain_columns(requests: Sequence[JobRequest]) -> list[list[Any]]:
     """Return the values of ``INSERT_PLAIN_JOBS``."""
     return [

@@ -54,7 +54,15 @@ SELECT count(pg_notify('windlass', 'queue:' || queue))
   FROM (SELECT DISTINCT queue FROM new) AS queues
 """
 
-# The same for one request, a fifth faster.  Returns whether it was inserted.
+# The same for one of them; a fifth faster than INSERT_JOB.
+INSERT_PLAIN_JOB = """
+INSERT INTO windlass_jobs (id, task, queue, state, priority, created_at, due_at, payload)
+VALUES ($1, $2, $3, 'queued', $4, now(), now(), $5)
+ON CONFLICT DO NOTHING
+RETURNING pg_notify('windlass', 'queue:' || queue)
+"""
+
+# For one request of any kind.  Returns whether it was inserted.
 INSERT_JOB = """
 WITH new AS (
     INSERT INTO windlass_jobs (id, task, queue, state, reason, priority, created_at, due_at,

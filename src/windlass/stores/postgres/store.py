@@ -37,6 +37,7 @@ from windlass.stores.postgres.rows import (
     job_from_row,
     letters_from_row,
     plain_columns,
+    plain_values,
     settle_columns,
     worker_from_row,
 )
@@ -115,10 +116,13 @@ class PostgresStore:
         if any(request.unique_key is not None or request.retry_of for request in requests):
             return await self._pool.run(lambda connection: _insert_keyed(connection, requests))
         # Only the same id can stand in the way, and then it is the same request again.
-        if len(requests) == 1:
+        if all(map(is_plain, requests)):
+            if len(requests) == 1:
+                await self._fetch(sql.INSERT_PLAIN_JOB, *plain_values(requests[0]))
+            else:
+                await self._fetch(sql.INSERT_PLAIN_JOBS, *plain_columns(requests))
+        elif len(requests) == 1:
             await self._fetch(sql.INSERT_JOB, *insert_values(requests[0]))
-        elif all(map(is_plain, requests)):
-            await self._fetch(sql.INSERT_PLAIN_JOBS, *plain_columns(requests))
         else:
             await self._fetch(sql.INSERT_JOBS, *insert_columns(requests))
         return [request.id for request in requests]

@@ -18,6 +18,7 @@ from pathlib import Path
 
 DATAGRAM_BYTES_MAX = 16_384
 CLOCK_GRAIN_NS = 100_000_000
+LOOK_EVERY_S = 0.001  # a look at the folder costs as much as all else of a ring
 EVERYTHING = b"*"  # rings every bell: for more topics than a datagram holds
 
 
@@ -53,6 +54,7 @@ class Switchboard:
         self._folder_name = str(self._folder)
         self._addresses: list[str] = []
         self._listed_ns: int | None = None
+        self._looked_at = float("-inf")
         self._bells: set[SocketBell] = set()
         self._own: Path | None = None
         self._receiver: socket.socket | None = None
@@ -90,17 +92,23 @@ class Switchboard:
         """Ring the bells of these topics, in this process and in every other."""
         if not topics:
             return
-        self._ring_here(topics)
-        if self._folder is None:
+        if self._bells:
+            self._ring_here(topics)
+        others = self._others()
+        if not others:
             return
         message = "\n".join(topics).encode()
         if len(message) > DATAGRAM_BYTES_MAX:
             message = EVERYTHING
-        for address in self._others():
+        for address in others:
             self._send(address, message)
 
     def _others(self) -> list[str]:
         """Return the addresses of the other sockets; listed anew when the folder changed."""
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_EVERY_S or self._folder is None:
+            return self._addresses
+        self._looked_at = now
         try:
             changed_ns = os.stat(self._folder_name).st_mtime_ns
             if changed_ns != self._listed_ns:
@@ -111,7 +119,7 @@ class Switchboard:
                 is_old = time.time_ns() - changed_ns > CLOCK_GRAIN_NS
                 self._listed_ns = changed_ns if is_old else None
         except OSError:  # somebody cleaned the temporary folder; polling goes on
-            return []
+            self._addresses, self._listed_ns = [], None
         return self._addresses
 
     def _send(self, address: str, message: bytes) -> None:

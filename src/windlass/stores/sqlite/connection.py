@@ -22,7 +22,8 @@ from windlass.stores.sqlite.migrations import APPLIED, JOURNAL, MIGRATIONS, NEWE
 # Before this release a reset of the write-ahead log could lose a commit.
 LIBRARY_LEAST = (3, 51, 3)
 OPEN_TIMEOUT_MS = 30_000
-CHECKPOINT_PAGES = 2_000
+CHECKPOINT_PAGES = 1_000
+PAGE_BYTES = 4_096
 CACHE_KIB = 16_384
 
 
@@ -57,8 +58,11 @@ def migrate(connection: apsw.Connection, url: str) -> list[int]:
     """
     applied = []
     with translated(url):
-        if schema_version(connection, url) == NEWEST:
+        version = schema_version(connection, url)
+        if version == NEWEST:
             return []
+        if version == 0:
+            _lengthen_log(connection)
         for migration in MIGRATIONS:
             connection.execute("BEGIN IMMEDIATE")
             with rolled_back_on_error(connection):
@@ -71,6 +75,21 @@ def migrate(connection: apsw.Connection, url: str) -> list[int]:
                     applied.append(migration.number)
                 connection.execute("COMMIT")
     return applied
+
+
+def _lengthen_log(connection: apsw.Connection) -> None:
+    """Give a new file, and its log, their length before the first job comes.
+
+    To append to a log takes the disk twice as long as to write over it: the first few
+    hundred commits would be the slowest.  Safe in many processes at once, and if killed.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    with rolled_back_on_error(connection):
+        connection.execute("CREATE TABLE IF NOT EXISTS windlass_blank (bytes BLOB)")
+        blank = "INSERT INTO windlass_blank VALUES (zeroblob(?))"
+        connection.execute(blank, (CHECKPOINT_PAGES * PAGE_BYTES,))
+        connection.execute("COMMIT")
+    connection.execute("DROP TABLE IF EXISTS windlass_blank")
 
 
 def schema_version(connection: apsw.Connection, url: str) -> int:

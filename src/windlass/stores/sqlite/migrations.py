@@ -35,8 +35,7 @@ CREATE TABLE windlass_jobs (
     id          TEXT    NOT NULL UNIQUE,
     task        TEXT    NOT NULL,
     queue       TEXT    NOT NULL,
-    state       TEXT    NOT NULL CHECK (state IN ('waiting', 'scheduled', 'queued', 'held',
-                                'running', 'succeeded', 'failed', 'cancelled', 'skipped')),
+    state       TEXT    NOT NULL,
     reason      TEXT,
     priority    INTEGER NOT NULL CHECK (priority BETWEEN -100 AND 100),
     attempt     INTEGER NOT NULL DEFAULT 0,
@@ -56,8 +55,13 @@ CREATE TABLE windlass_jobs (
     payload     BLOB    NOT NULL,
     result      BLOB,
     error       BLOB,
+    -- OR where one would write IN: SQLite builds a table for each IN of each statement.
+    CHECK (state = 'queued' OR state = 'running' OR state = 'succeeded' OR state = 'scheduled'
+           OR state = 'failed' OR state = 'cancelled' OR state = 'waiting' OR state = 'held'
+           OR state = 'skipped'),
     CHECK ((state = 'running') = (worker IS NOT NULL)),
-    CHECK ((state IN ('succeeded', 'failed', 'cancelled', 'skipped')) = (ended_at IS NOT NULL))
+    CHECK ((state = 'succeeded' OR state = 'failed' OR state = 'cancelled' OR state = 'skipped')
+           = (ended_at IS NOT NULL))
 ) STRICT;
 
 CREATE INDEX windlass_jobs_claim ON windlass_jobs (queue, priority DESC, due_at, id)

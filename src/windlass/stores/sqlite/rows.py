@@ -32,7 +32,11 @@ def instant_from(microseconds: int) -> datetime:
 
 def insert_row(request: JobRequest, now: int) -> tuple[Any, ...]:
     """Return the values of ``INSERT_JOB``."""
-    due_at = now + us_of(request.delay_s) if request.run_at is None else us_from(request.run_at)
+    due_at = now
+    if request.run_at is not None:
+        due_at = us_from(request.run_at)
+    elif request.delay_s:
+        due_at = now + us_of(request.delay_s)
     expires_at = None if request.expires_at is None else us_from(request.expires_at)
     if request.expires_s is not None:
         expires_at = now + us_of(request.expires_s)

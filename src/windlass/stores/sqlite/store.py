@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import threading
+import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
@@ -32,7 +33,6 @@ from windlass.model.outcomes import Transition
 from windlass.model.topics import CLOCK, DONE, queue_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell, Clock
-from windlass.stores.clock import SystemClock
 from windlass.stores.sqlite import sql
 from windlass.stores.sqlite.bells import Switchboard
 from windlass.stores.sqlite.connection import migrate, open_connection, translated
@@ -70,7 +70,7 @@ class SqliteStore:
     ) -> None:
         self._path = Path(path)
         self._synchronous = synchronous
-        self._clock = clock or SystemClock()
+        self._now = _wall_clock_us if clock is None else lambda: us_from(clock.now())
         self._switchboard = Switchboard(self._path)
         self._writer: Writer | None = None
         self._reader: apsw.Connection | None = None
@@ -117,7 +117,7 @@ class SqliteStore:
         self._writer = Writer(
             connection,
             self.url,
-            now=lambda: us_from(self._clock.now()),
+            now=self._now,
             announce=self._switchboard.ring,
             commit_waits=self._synchronous != "normal",
         )
@@ -158,7 +158,7 @@ class SqliteStore:
         return await self._write(partial(_claim, worker, queues, limit))
 
     def _has_claimable(self, queues: Sequence[str]) -> bool:
-        now = us_from(self._clock.now())
+        now = self._now()
         assert self._reader is not None, "open() comes first"
         with self._reader_lock, translated(self.url):
             execute = self._reader.execute
@@ -196,7 +196,7 @@ class SqliteStore:
 
     async def sweep(self, limit: int, losses_max: int) -> Swept:
         """Make the clock's moves, at most ``limit`` of each kind."""
-        now = us_from(self._clock.now())
+        now = self._now()
         [look] = self._read(sql.LOOK, now=now)
         swept_at, self._swept_at = self._swept_at, now
         if not is_idle(look, now):
@@ -260,7 +260,7 @@ class SqliteStore:
 
     async def prune(self, older_than_s: float, limit: int) -> int:
         """Delete up to ``limit`` jobs that ended that long ago (dead letters stay)."""
-        horizon = us_from(self._clock.now()) - us_of(older_than_s)
+        horizon = self._now() - us_of(older_than_s)
         # Looked up on the reader: a store with nothing old is not written.
         if not self._read(sql.FIND_OLD, horizon=horizon, limit=1):
             return 0
@@ -268,6 +268,10 @@ class SqliteStore:
 
 
 # -- operations: each runs inside one transaction ----------------------------
+
+
+def _wall_clock_us() -> int:
+    return time.time_ns() // 1000
 
 
 def _insert(requests: Sequence[JobRequest], transaction: Transaction) -> list[JobId]:

@@ -80,7 +80,8 @@ class Writer:
         """Run one operation here and now; sleeps while another process writes."""
         try:
             with self._lock:
-                self._begin()
+                if not self._try_to_begin():
+                    self._sleep_until_begun()
                 try:
                     transaction = Transaction(self._connection, self._now())
                     result = operation(transaction)
@@ -94,10 +95,9 @@ class Writer:
         self._announce(transaction.topics)
         return result
 
-    def _begin(self) -> None:
-        give_up_at = 0.0
+    def _sleep_until_begun(self) -> None:
+        give_up_at = time.monotonic() + LOCK_WAIT_S
         while not self._try_to_begin():
-            give_up_at = give_up_at or time.monotonic() + LOCK_WAIT_S
             if time.monotonic() > give_up_at:
                 raise self._locked_out()
             time.sleep(random.uniform(RETRY_LEAST_S, RETRY_MOST_S))
