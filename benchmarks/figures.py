@@ -4,6 +4,7 @@ Each figure is the median of five runs (one with ``--quick``).  Workers are real
 How Windlass stands beside its peers is measured by the harness in benchmarks/README.md.
 """
 
+import asyncio
 import os
 import statistics
 import subprocess
@@ -19,7 +20,9 @@ import psutil
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+import figures_app  # noqa: E402
 from windlass import App  # noqa: E402
+from windlass.engine.worker import Worker  # noqa: E402
 from windlass.model.jobs import JobRequest  # noqa: E402
 
 SMALL, LARGE = 10_000, 300_000
@@ -124,6 +127,29 @@ def start_delay_ms(bench: Bench) -> float:
     return statistics.median(delays) * 1_000
 
 
+def inner_start_delay_ms(bench: Bench) -> float:
+    """Return the same within one process: its worker runs in the enqueuer's event loop."""
+    return asyncio.run(_inner_start_delay_ms(bench.url))
+
+
+async def _inner_start_delay_ms(url: str) -> float:
+    app = App(url)
+    clock = app.task(name="clock")(figures_app.clock.spec.function)
+    ready: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(app.run_worker(concurrency=10, on_ready=ready.set_result))
+    worker = await ready
+    delays = []
+    for _ in range(LATENCIES):
+        await asyncio.sleep(0.01)
+        start = time.monotonic()
+        job = await clock.aenqueue()
+        delays.append(await job.aresult(30) - start)
+    worker.stop()
+    await running
+    await app.aclose()
+    return statistics.median(delays) * 1_000
+
+
 def cold_start_s(bench: Bench) -> float:
     """Return the time from the start of a worker process to the start of its first job."""
     [request] = bench.requests(1, "clock")
@@ -155,7 +181,8 @@ FIGURES: dict[str, Callable[[Bench], float]] = {
     "enqueue in bulk, /s": enqueue_in_bulk,
     f"drain {SMALL:,}, /s": drain(SMALL),
     f"drain {LARGE:,}, /s": drain(LARGE),
-    "enqueue to start, p50 ms": start_delay_ms,
+    "start delay, p50 ms": start_delay_ms,
+    "same process, p50 ms": inner_start_delay_ms,
     "cold start to first job, s": cold_start_s,
     "idle processor, %": idle_cpu_percent,
     "idle memory, MB": idle_memory_mb,

@@ -27,3 +27,25 @@ def plain(number: int, seconds: float) -> tuple[int, int, int]:
 async def suicide() -> None:
     """Take the whole worker down."""
     os.kill(os.getpid(), 9)
+
+
+@app.task(name="isolated", isolation="process", timeout=0.5)
+def isolated(seconds: float) -> int:
+    """Take some time in a child process, deaf to everything."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+    return os.getpid()
+
+
+@app.task(name="endless", isolation="process")
+def endless() -> None:
+    """Run until killed."""
+    while True:
+        pass
+
+
+@app.task(name="crash", isolation="process", retry=Retry(2, delay=0))
+def crash() -> None:
+    """Take the child down, not the worker."""
+    os.kill(os.getpid(), 9)
