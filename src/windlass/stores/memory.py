@@ -4,7 +4,6 @@ Deterministic: no threads, no randomness, all time from the clock given, and not
 suspends but a bell's wait.  Nothing survives the process.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,6 +33,7 @@ from windlass.model.outcomes import Transition
 from windlass.model.topics import CLOCK, DONE, queue_topic, worker_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell, Clock
+from windlass.stores.bell import EventBell
 
 _NOT_STARTED = (State.WAITING, State.SCHEDULED, State.QUEUED, State.HELD)
 
@@ -61,7 +61,7 @@ class MemoryData:
     unique: dict[tuple[str, str], JobId] = field(default_factory=dict)
     events: dict[JobId, list[Event]] = field(default_factory=dict)
     workers: dict[WorkerId, _Worker] = field(default_factory=dict)
-    bells: list["_MemoryBell"] = field(default_factory=list)
+    bells: list[EventBell] = field(default_factory=list)
     swept_at: datetime | None = None
 
     def put(self, job: Job) -> None:
@@ -91,32 +91,8 @@ class MemoryData:
     def ring(self, topic: str) -> None:
         """Wake whoever listens to ``topic``."""
         for bell in self.bells:
-            bell.ring(topic)
-
-
-class _MemoryBell:
-    def __init__(self, data: MemoryData, topics: Collection[str]) -> None:
-        self._data = data
-        self._topics = frozenset(topics)
-        self._rang = asyncio.Event()
-        data.bells.append(self)
-
-    def ring(self, topic: str) -> None:
-        if topic in self._topics:
-            self._rang.set()
-
-    async def wait(self, timeout_s: float) -> bool:
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._rang.wait()
-        except TimeoutError:
-            return False
-        self._rang.clear()
-        return True
-
-    def close(self) -> None:
-        if self in self._data.bells:
-            self._data.bells.remove(self)
+            if topic in bell.topics:
+                bell.ring()
 
 
 class MemoryStore:
@@ -133,7 +109,7 @@ class MemoryStore:
         self.data = MemoryData() if data is None else data
         self._clock = clock
         self._amnesty = amnesty
-        self._bells: list[_MemoryBell] = []
+        self._bells: list[EventBell] = []
 
     @property
     def url(self) -> str:
@@ -145,9 +121,8 @@ class MemoryStore:
 
     async def close(self) -> None:
         """Silence the bells of this store.  Idempotent."""
-        for bell in self._bells:
+        for bell in list(self._bells):
             bell.close()
-        self._bells.clear()
 
     async def migrate(self) -> list[int]:
         """Count as one migration, so that callers see what they see elsewhere."""
@@ -365,9 +340,15 @@ class MemoryStore:
 
     def listen(self, topics: Collection[str]) -> Bell:
         """Subscribe to wake-ups about ``topics``."""
-        bell = _MemoryBell(self.data, topics)
+        bell = EventBell(topics, self._drop)
         self._bells.append(bell)
+        self.data.bells.append(bell)
         return bell
+
+    def _drop(self, bell: EventBell) -> None:
+        if bell in self._bells:
+            self._bells.remove(bell)
+            self.data.bells.remove(bell)
 
     async def results(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Finished]:
         """Return how those of ``job_ids`` which have ended did end."""

@@ -12,34 +12,11 @@ from collections.abc import Collection
 import asyncpg
 
 from windlass.model.jobs import WorkerId
+from windlass.stores.bell import EventBell
 from windlass.stores.postgres import sql
 from windlass.stores.postgres.connection import LOST, Connection, Pool, sleep_before_reconnect
 
 log = logging.getLogger("windlass.postgres")
-
-
-class ChannelBell:
-    """One subscription; rung by the listener."""
-
-    def __init__(self, listener: "Listener", topics: Collection[str]) -> None:
-        self._listener = listener
-        self.topics = frozenset(topics)
-        self.rang = asyncio.Event()
-
-    async def wait(self, timeout_s: float) -> bool:
-        """Sleep until a ring or for ``timeout_s``; tell whether it rang."""
-        if not self.rang.is_set():
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await self.rang.wait()
-            except TimeoutError:
-                return False
-        self.rang.clear()
-        return True
-
-    def close(self) -> None:
-        """Stop listening.  Idempotent."""
-        self._listener.drop(self)
 
 
 class Listener:
@@ -47,20 +24,20 @@ class Listener:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._bells: set[ChannelBell] = set()
+        self._bells: set[EventBell] = set()
         self._locks: set[int] = set()  # wanted, of the workers in this process
         self._connection: Connection | None = None  # set while it listens and holds the locks
         self._task: asyncio.Task[None] | None = None
 
-    def listen(self, topics: Collection[str]) -> ChannelBell:
+    def listen(self, topics: Collection[str]) -> EventBell:
         """Subscribe to topics; within a running event loop."""
-        bell = ChannelBell(self, topics)
+        bell = EventBell(topics, self.drop)
         self._bells.add(bell)
         if self._task is None and not self._pool.is_pooled:
             self._task = asyncio.create_task(self._keep(), name="windlass-listener")
         return bell
 
-    def drop(self, bell: ChannelBell) -> None:
+    def drop(self, bell: EventBell) -> None:
         """Forget a bell."""
         self._bells.discard(bell)
 
@@ -126,14 +103,14 @@ class Listener:
             await connection.fetchval(sql.TAKE_LOCK, key)
         self._connection = connection
         for bell in self._bells:  # something may have rung while nobody heard it
-            bell.rang.set()
+            bell.ring()
         await ended.wait()
         return True
 
     def _heard(self, _connection: Connection, _pid: int, _channel: str, topic: str) -> None:
         for bell in self._bells:
             if topic in bell.topics:
-                bell.rang.set()
+                bell.ring()
 
 
 def lock_key(worker: WorkerId) -> int:

@@ -4,7 +4,7 @@ Each step runs in one transaction with its own line in ``windlass_migrations``, 
 that makes other processes wait.  A step that was released is never edited.
 """
 
-from dataclasses import dataclass
+from windlass.stores.migration import Migration
 
 # Any number will do, as long as every Windlass takes the same.
 LOCK = "SELECT pg_advisory_xact_lock(8241995117093821301)"
@@ -22,15 +22,6 @@ HAS_JOURNAL = "SELECT to_regclass('windlass_migrations') IS NOT NULL"
 APPLIED = "SELECT coalesce(max(number), 0) FROM windlass_migrations"
 
 RECORD = "INSERT INTO windlass_migrations (number, name) VALUES ($1, $2)"
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One step of the schema."""
-
-    number: int
-    name: str
-    script: str
 
 
 FIRST = """

@@ -16,34 +16,12 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from windlass.stores.bell import EventBell
+
 DATAGRAM_BYTES_MAX = 16_384
 CLOCK_GRAIN_NS = 100_000_000
 LOOK_EVERY_S = 0.001  # a look at the folder costs as much as all else of a ring
 EVERYTHING = b"*"  # rings every bell: for more topics than a datagram holds
-
-
-class SocketBell:
-    """One subscription; rung by the switchboard."""
-
-    def __init__(self, switchboard: "Switchboard", topics: Collection[str]) -> None:
-        self._switchboard = switchboard
-        self.topics = frozenset(topics)
-        self.rang = asyncio.Event()
-
-    async def wait(self, timeout_s: float) -> bool:
-        """Sleep until a ring or for ``timeout_s``; tell whether it rang."""
-        if not self.rang.is_set():
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await self.rang.wait()
-            except TimeoutError:
-                return False
-        self.rang.clear()
-        return True
-
-    def close(self) -> None:
-        """Stop listening.  Idempotent."""
-        self._switchboard.drop(self)
 
 
 class Switchboard:
@@ -55,21 +33,21 @@ class Switchboard:
         self._addresses: list[str] = []
         self._listed_ns: int | None = None
         self._looked_at = float("-inf")
-        self._bells: set[SocketBell] = set()
+        self._bells: set[EventBell] = set()
         self._own: Path | None = None
         self._receiver: socket.socket | None = None
         self._sender: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def listen(self, topics: Collection[str]) -> SocketBell:
+    def listen(self, topics: Collection[str]) -> EventBell:
         """Subscribe to topics; within a running event loop."""
         if self._receiver is None and self._folder is not None:
             self._bind(self._folder)
-        bell = SocketBell(self, topics)
+        bell = EventBell(topics, self.drop)
         self._bells.add(bell)
         return bell
 
-    def drop(self, bell: SocketBell) -> None:
+    def drop(self, bell: EventBell) -> None:
         """Forget a bell."""
         self._bells.discard(bell)
 
@@ -136,7 +114,7 @@ class Switchboard:
     def _ring_here(self, topics: Collection[str]) -> None:
         for bell in self._bells:
             if not bell.topics.isdisjoint(topics):
-                bell.rang.set()
+                bell.ring()
 
     def _bind(self, folder: Path) -> None:
         path = folder / secrets.token_hex(4)
@@ -160,7 +138,7 @@ class Switchboard:
                 return
             if message == EVERYTHING:
                 for bell in self._bells:
-                    bell.rang.set()
+                    bell.ring()
             else:
                 self._ring_here(message.decode(errors="replace").split("\n"))
 

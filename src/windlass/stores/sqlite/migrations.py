@@ -5,7 +5,7 @@ point leaves either the old schema or the new one.  Instants are microseconds si
 A step that was released is never edited; a change is a new step.
 """
 
-from dataclasses import dataclass
+from windlass.stores.migration import Migration
 
 JOURNAL = """
 CREATE TABLE IF NOT EXISTS windlass_migrations (
@@ -18,15 +18,6 @@ CREATE TABLE IF NOT EXISTS windlass_migrations (
 APPLIED = "SELECT coalesce(max(number), 0) FROM windlass_migrations"
 
 RECORD = "INSERT INTO windlass_migrations (number, name, applied_at) VALUES (?, ?, ?)"
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One step of the schema."""
-
-    number: int
-    name: str
-    script: str
 
 
 FIRST = """
