@@ -83,8 +83,8 @@ class App:
         self._inline_lock = threading.Lock()
         self._job_ids = JobIds(time.time_ns, random.Random().getrandbits)
 
-    def begin_after_fork(self) -> None:
-        """Leave to the parent process what it has opened; called in each forked child.
+    def _leave_to_parent(self) -> None:
+        """Begin anew in a forked child; what is open belongs to its parent.
 
         Nothing of it may be closed here, not even by the garbage collector: a connection
         that two processes close, or share, is broken for both.
@@ -399,10 +399,10 @@ class _Session:
         await self._store.close()
 
 
-def _begin_after_fork() -> None:
+def _leave_all_to_parent() -> None:
     for app in list(_apps):
-        app.begin_after_fork()
+        app._leave_to_parent()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_begin_after_fork)
+    os.register_at_fork(after_in_child=_leave_all_to_parent)
