@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
-from windlass.config import Settings
+from windlass.config import Settings, masked_url
 from windlass.core.tasks import Isolation, TaskSpec
 from windlass.errors import BadStoreUrl, MissingExtra
 from windlass.ports import Executor, Store
@@ -15,21 +15,23 @@ def make_store(url: str, settings: Settings) -> Store:
 
     Raises: BadStoreUrl, MissingExtra.
     """
-    scheme = urlsplit(url).scheme
-    match scheme:
+    match scheme := _scheme(url):
         case "sqlite":
             return _sqlite(url, settings)
         case "postgresql" | "postgres":
             return _postgres(url, settings)
         case "":
-            raise BadStoreUrl(url, "it has no scheme")
+            raise BadStoreUrl(masked_url(url), "it has no scheme")
         case _:
-            raise BadStoreUrl(url, f"no store is known for the scheme {scheme!r}")
+            raise BadStoreUrl(masked_url(url), f"no store is known for the scheme {scheme!r}")
 
 
 def is_embedded(url: str) -> bool:
-    """Tell whether the store runs inside the calling process, without a server."""
-    return urlsplit(url).scheme == "sqlite"
+    """Tell whether the store runs inside the calling process, without a server.
+
+    Raises: BadStoreUrl, for what is no URL.
+    """
+    return _scheme(url) == "sqlite"
 
 
 def make_executors(
@@ -60,15 +62,22 @@ def _make_executor(
             return ProcessExecutor(target, slots, environ=environ)
 
 
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError as error:
+        raise BadStoreUrl(masked_url(url), str(error)) from error
+
+
 def _sqlite(url: str, settings: Settings) -> Store:
     from windlass.stores.sqlite import SqliteStore
 
     path = url.removeprefix("sqlite://")
     if not path.startswith("/") or path == "/":
-        raise BadStoreUrl(url, "it names no file")
+        raise BadStoreUrl(masked_url(url), "it names no file")
     path = path[1:]  # sqlite:///relative.db, sqlite:////absolute.db
     if path == ":memory:":
-        raise BadStoreUrl(url, "a store in memory would forget its jobs; name a file")
+        raise BadStoreUrl(masked_url(url), "a store in memory would forget its jobs; name a file")
     return SqliteStore(path, synchronous=settings.sqlite_synchronous)
 
 

@@ -13,6 +13,7 @@ from windlass import App, Retry
 from windlass.errors import (
     BadArguments,
     BadOption,
+    BadStoreUrl,
     BadTask,
     NotEncodable,
     PayloadTooLarge,
@@ -145,3 +146,26 @@ def test_a_wait_of_no_time_is_refused(app: App, timeout: Any) -> None:
     with pytest.raises(BadOption, match="timeout"):
         job.result(timeout)
     app.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql://[::1", "Invalid IPv6 URL"),
+        ("windlass.db", "it has no scheme"),
+        ("mysql://localhost/jobs", "no store is known for the scheme 'mysql'"),
+        ("sqlite://", "it names no file"),
+        ("sqlite:///:memory:", "would forget its jobs"),
+        ("sqlite:///no/such/folder/jobs.db", "there is no folder"),
+        ("postgresql://ann:secret@[::1", "Invalid IPv6 URL"),
+        ("postgresql://ann:secret@localhost:port/jobs", "port"),
+    ],
+)
+def test_a_store_url_that_leads_nowhere_is_refused_without_its_password(
+    url: str, told: str
+) -> None:
+    with pytest.raises(BadStoreUrl) as refused:
+        App(url).task(greet).enqueue("a")
+
+    assert told in str(refused.value)
+    assert "secret" not in str(refused.value)
