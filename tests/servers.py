@@ -53,6 +53,10 @@ class PostgresServer:
         """Return the URL of a database."""
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
 
+    def tool(self, name: str) -> str:
+        """Return the path of one of the server's programs."""
+        return str(self._bin / name)
+
     def create_database(self, name: str) -> str:
         """Make a fresh database and return its URL."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
