@@ -35,7 +35,7 @@ def dump_sqlite(path: Path) -> str:
         for row in connection.execute(_ROWS.format(table)).fetchall()
     ]
     connection.close()
-    return ";\n".join([sql for (sql,) in made] + rows) + ";\n"
+    return ";\n".join([str(sql) for (sql,) in made] + rows) + ";\n"
 
 
 _ROWS = "SELECT * FROM {} ORDER BY 1, 2"
