@@ -6,6 +6,7 @@ PostgreSQL with many workers.  Everything a user needs is named here.
 
 from windlass.app import App
 from windlass.core.context import Context, context
+from windlass.core.middleware import AttemptCall, EnqueueCall, Proceed
 from windlass.core.retry import Cancel, Retry, Snooze
 from windlass.errors import (
     BadArguments,
@@ -26,18 +27,23 @@ from windlass.errors import (
     WindlassError,
 )
 from windlass.model.jobs import Job, JobId, State
+from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed, Succeeded
 from windlass.tasks import JobHandle, Task
 
 __version__ = "0.1.0"
 
 __all__ = [
     "App",
+    "AttemptCall",
     "BadArguments",
     "BadOption",
     "BadTask",
     "Cancel",
+    "Cancelled",
     "ConfigurationError",
     "Context",
+    "EnqueueCall",
+    "Failed",
     "Job",
     "JobCancelled",
     "JobFailed",
@@ -45,13 +51,17 @@ __all__ = [
     "JobId",
     "JobNotFound",
     "NotEncodable",
+    "Outcome",
     "PayloadTooLarge",
+    "Proceed",
     "ResultTimeout",
     "Retry",
     "Snooze",
+    "Snoozed",
     "StaleError",
     "State",
     "StoreUnavailable",
+    "Succeeded",
     "Task",
     "TaskError",
     "UnavailableError",

@@ -17,6 +17,12 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from windlass.config import load_settings
 from windlass.core.ids import JobIds
+from windlass.core.middleware import (
+    AttemptMiddleware,
+    EnqueueMiddleware,
+    check_middleware,
+    enqueue_through,
+)
 from windlass.core.retry import Delay, Retry, seconds_of
 from windlass.core.signature import Signature
 from windlass.core.tasks import (
@@ -45,11 +51,23 @@ from windlass.tasks import (
     check_requests,
 )
 
-TASK_OPTIONS = ("name", "queue", "priority", "retry", "timeout", "expires", "isolation")
+TASK_OPTIONS = (
+    "name",
+    "queue",
+    "priority",
+    "retry",
+    "timeout",
+    "expires",
+    "isolation",
+    "around_attempt",
+    "around_enqueue",
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+AM = TypeVar("AM", bound=AttemptMiddleware)
+EM = TypeVar("EM", bound=EnqueueMiddleware)
 
 _apps: "weakref.WeakSet[App]" = weakref.WeakSet()
 _left_to_parents: list[object] = []
@@ -72,6 +90,9 @@ class App:
         self._is_embedded = is_embedded(self.settings.store)
         self._tasks: dict[str, AnyTask] = {}
         self._specs: dict[str, TaskSpec] = {}
+        self._around_attempt: list[AttemptMiddleware] = []
+        self._around_enqueue: list[EnqueueMiddleware] = []
+        self._around_enqueue_of: dict[str, Sequence[EnqueueMiddleware]] = {}
         self._begin()
         _apps.add(self)
 
@@ -122,6 +143,8 @@ class App:
         timeout: Delay | None = None,
         expires: Delay | None = None,
         isolation: str | None = None,
+        around_attempt: Sequence[AttemptMiddleware] = (),
+        around_enqueue: Sequence[EnqueueMiddleware] = (),
     ) -> TaskDecorator: ...
     def task(self, *functions: TaskFunction, **options: Any) -> Any:
         """Register a function as a task; with or without options.
@@ -133,7 +156,8 @@ class App:
         timeout:   limit of one attempt.  A plain function needs ``isolation="process"``.
         expires:   after this long in the queue a job does not start any more.
         isolation: "process" runs each attempt in a warm child which can be killed.
-        Raises:    BadTask, BadOption.
+        around_attempt, around_enqueue: middleware of this task, inside that of the app.
+        Raises:    BadTask, BadOption, BadMiddleware.
         """
         check_options(options, TASK_OPTIONS)
 
@@ -160,6 +184,8 @@ class App:
         timeout: Delay | None = None,
         expires: Delay | None = None,
         isolation: str | None = None,
+        around_attempt: Sequence[AttemptMiddleware] = (),
+        around_enqueue: Sequence[EnqueueMiddleware] = (),
     ) -> TaskSpec:
         task_name = check_name("name", name or f"{function.__module__}.{function.__qualname__}")
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
@@ -175,6 +201,8 @@ class App:
             timeout_s=timeout_s,
             expires_s=None if expires is None else seconds_of("expires", expires),
             result_limit_bytes=self.settings.payload_limit_bytes,
+            around_attempt=tuple(map(check_middleware, around_attempt)),
+            around_enqueue=tuple(map(check_middleware, around_enqueue)),
         )
 
     def _register(self, spec: TaskSpec) -> AnyTask:
@@ -183,7 +211,31 @@ class App:
         self._specs[spec.name] = spec
         task: AnyTask = Task(self, spec)
         self._tasks[spec.name] = task
+        if spec.around_enqueue:
+            self._around_enqueue_of[spec.name] = spec.around_enqueue
         return task
+
+    def around_attempt(self, middleware: AM) -> AM:
+        """Run a middleware around each attempt of every task; may stand as a decorator.
+
+        ``async def (call: AttemptCall, proceed) -> Outcome``, or a generator ``def (call)``
+        which yields once.  Those registered first stand outermost.  What one raises is the
+        attempt's failure, under the task's retry policy, even after the function returned.
+        Raises: BadMiddleware.
+        """
+        self._around_attempt.append(check_middleware(middleware))
+        return middleware
+
+    def around_enqueue(self, middleware: EM) -> EM:
+        """Run a middleware around each enqueue, once for a whole batch; may be a decorator.
+
+        ``async def (call: EnqueueCall, proceed) -> Sequence[JobId]``, or a generator ``def
+        (call)`` which yields once.  What one raises, the enqueuer gets; nothing is stored
+        unless it had proceeded.  Blocking calls run it on the app's own event loop.
+        Raises: BadMiddleware.
+        """
+        self._around_enqueue.append(check_middleware(middleware))
+        return middleware
 
     def new_job_id(self) -> JobId:
         """Return an id for a job to be; ids made later sort later."""
@@ -203,11 +255,21 @@ class App:
     async def aenqueue_many(self, requests: Iterable[JobRequest]) -> list[JobHandle[Any]]:
         """Store thousands of prepared calls in one round trip; returns once durable."""
         checked = check_requests(requests)
-        return self._handles(checked, await (await self.client()).enqueue(checked))
+        return self._handles(checked, await self.aenqueue_requests(checked))
 
     def enqueue_requests(self, requests: Sequence[JobRequest]) -> list[JobId]:
         """Store prepared calls and return only their ids; blocks until durable."""
+        if self._around_enqueue or self._around_enqueue_of:
+            return self._portal.call(lambda: self.aenqueue_requests(requests))
         return self.blocking(lambda client: client.enqueue(requests))
+
+    async def aenqueue_requests(self, requests: Sequence[JobRequest]) -> list[JobId]:
+        """Store prepared calls and return only their ids, once they are durable."""
+        enqueue = (await self.client()).enqueue
+        if self._around_enqueue or self._around_enqueue_of:
+            own, of_tasks = self._around_enqueue, self._around_enqueue_of
+            return await enqueue_through(own, of_tasks, requests, enqueue)
+        return await enqueue(requests)
 
     def job(self, job_id: str) -> JobHandle[Any]:
         """Return a handle for a job known by its id; blocks.
@@ -340,9 +402,10 @@ class App:
         store = make_store(settings.store, settings)
         await store.open()
         try:
+            specs = self._specs_in_middleware()
             worker = Worker(
                 store,
-                self._specs,
+                specs,
                 make_executors(self._specs.values(), slots, target, os.environ),
                 self._worker_options(queues, slots),
                 new_info=lambda: self._worker_info(queues, slots),
@@ -360,6 +423,16 @@ class App:
             return tuple(dict.fromkeys(check_name("queue", name) for name in asked))
         named = (spec.queue for spec in self._specs.values())
         return tuple(dict.fromkeys([*self.settings.queues, *named]))
+
+    def _specs_in_middleware(self) -> Mapping[str, TaskSpec]:
+        """Return the tasks with the app's middleware around their own."""
+        around = tuple(self._around_attempt)
+        if not around:
+            return self._specs
+        return {
+            name: replace(spec, around_attempt=around + spec.around_attempt)
+            for name, spec in self._specs.items()
+        }
 
     def _worker_options(self, queues: Sequence[str] | None, slots: int) -> WorkerOptions:
         settings = self.settings

@@ -8,6 +8,7 @@ WindlassError
 │   ├── MissingExtra            an optional dependency is not installed
 │   ├── AppNotFound             `module:app` does not lead to an App
 │   ├── BadTask                 a task is defined in a way that cannot be kept
+│   ├── BadMiddleware           a middleware has none of the shapes there are
 │   ├── SchemaMissing           the store holds no Windlass tables
 │   ├── SchemaTooNew            the store was migrated by a newer Windlass
 │   ├── StoreCorrupt            the store's file is damaged or not a database
@@ -31,6 +32,7 @@ WindlassError
     ├── JobCancelled            the job ended in ``cancelled``
     ├── AttemptTimeout          an attempt ran longer than its limit
     ├── AttemptCancelled        an attempt was stopped by a cancel request
+    ├── MiddlewareBroke         a middleware broke the rules of proceeding
     └── ChildDied               the process that ran an attempt died under it
 
 Arguments are the facts; ``__str__`` makes the sentence, with the way out, so
@@ -161,6 +163,18 @@ class BadTask(ConfigurationError):
 
     def __str__(self) -> str:
         return f"task {self.task!r}: {self.why}"
+
+
+class BadMiddleware(ConfigurationError):
+    """A middleware has none of the shapes there are."""
+
+    def __init__(self, middleware: str, why: str) -> None:
+        super().__init__(middleware, why)
+        self.middleware = middleware
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"middleware {self.middleware}: {self.why}"
 
 
 class SchemaMissing(ConfigurationError):
@@ -445,6 +459,18 @@ class AttemptCancelled(TaskError):
 
     def __str__(self) -> str:
         return f"an attempt of task {self.task!r} was cancelled"
+
+
+class MiddlewareBroke(TaskError):
+    """A middleware proceeded twice, or gave back what is no answer."""
+
+    def __init__(self, middleware: str, why: str) -> None:
+        super().__init__(middleware, why)
+        self.middleware = middleware
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"middleware {self.middleware}: {self.why}"
 
 
 class ChildDied(TaskError):

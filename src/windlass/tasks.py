@@ -48,6 +48,10 @@ class Enqueuer(Protocol):
         """Block until a job has ended."""
         ...
 
+    async def aenqueue_requests(self, requests: Sequence[JobRequest]) -> list[JobId]:
+        """Store requests; returns once they are durable."""
+        ...
+
     async def client(self) -> Client:
         """Return the running loop's client."""
         ...
@@ -107,8 +111,7 @@ class Task(Generic[P, C, R]):
 
         Raises: BadArguments, NotEncodable, PayloadTooLarge, StoreUnavailable.
         """
-        client = await self._app.client()
-        [job_id] = await client.enqueue([self.prepare(*args, **kwargs)])
+        [job_id] = await self._app.aenqueue_requests([self.prepare(*args, **kwargs)])
         return JobHandle(self._app, job_id, self.spec)
 
     def prepare(self, *args: P.args, **kwargs: P.kwargs) -> JobRequest:

@@ -13,7 +13,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python(?P<info>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGES = {"README.md": "jobs:app", "docs/tutorial.md": "shop:app"}
+PAGES = {
+    "README.md": "jobs:app",
+    "docs/middleware.md": "audit:app",
+    "docs/tutorial.md": "shop:app",
+}
 
 
 def blocks(page: str) -> list[tuple[str, str]]:

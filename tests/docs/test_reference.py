@@ -9,6 +9,7 @@ import pytest
 import windlass
 
 ROOT = Path(__file__).parents[2]
+ALIASES = {"JobId", "Outcome", "Proceed"}  # other names of types have no place for a docstring
 PAGES = ["states.md", "settings.md", "errors.md", "cli.md"]
 
 
@@ -36,7 +37,7 @@ def test_every_setting_is_explained() -> None:
 
 def test_every_public_name_has_a_promise() -> None:
     for name in windlass.__all__:
-        if name.startswith("__") or name == "JobId":
+        if name.startswith("__") or name in ALIASES:
             continue
         doc = getattr(windlass, name).__doc__ or ""
 

@@ -15,6 +15,7 @@ from windlass.errors import (
     BadArguments,
     BadOption,
     BadTask,
+    MiddlewareBroke,
     NotEncodable,
     PayloadTooLarge,
 )
@@ -24,7 +25,7 @@ from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed
 Isolation = Literal["loop", "thread", "process"]
 
 # Running these again with the same bytes cannot end otherwise.
-_HOPELESS = (BadArguments, NotEncodable, PayloadTooLarge)
+_HOPELESS = (BadArguments, NotEncodable, PayloadTooLarge, MiddlewareBroke)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class TaskSpec:
     timeout_s: float | None = None
     expires_s: float | None = None
     result_limit_bytes: int = 256 * 1024
+    around_attempt: tuple[Any, ...] = ()
+    around_enqueue: tuple[Any, ...] = ()
 
     @property
     def retry_policy(self) -> Retry:

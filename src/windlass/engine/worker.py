@@ -15,6 +15,7 @@ from typing import Any
 from windlass.core.capture import error_info
 from windlass.core.context import Context
 from windlass.core.lifecycle import after_attempt
+from windlass.core.middleware import AttemptCall, attempt_through
 from windlass.core.tasks import Isolation, TaskSpec, retry_delay_s
 from windlass.engine.lease import LeaseKeeper
 from windlass.engine.settler import Settler
@@ -241,7 +242,11 @@ class Worker:
         spec, claim = running.spec, running.claim
         outcome: Outcome | None
         try:
-            outcome = await self._executors[spec.isolation].run(spec, claim, running.context)
+            if spec.around_attempt:
+                call = AttemptCall(spec, claim, running.context)
+                outcome = await attempt_through(spec.around_attempt, call, self._execute)
+            else:
+                outcome = await self._executors[spec.isolation].run(spec, claim, running.context)
         except asyncio.CancelledError:
             outcome = running.stopped
         except Exception as error:  # an executor never raises; if one does, the job must not hang
@@ -253,6 +258,10 @@ class Worker:
         self._room.set()
         if outcome is not None:
             self._settle(running, outcome)
+
+    async def _execute(self, call: AttemptCall) -> Outcome:
+        """Run what stands inside all middleware."""
+        return await self._executors[call.spec.isolation].run(call.spec, call.claim, call.context)
 
     def _settle(self, running: Running, outcome: Outcome) -> None:
         spec, claim = running.spec, running.claim
