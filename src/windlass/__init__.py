@@ -27,6 +27,7 @@ from windlass.errors import (
     WindlassError,
 )
 from windlass.model.jobs import Job, JobId, State
+from windlass.model.notices import Notice, NoticeKind
 from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed, Succeeded
 from windlass.tasks import JobHandle, Task
 
@@ -51,6 +52,8 @@ __all__ = [
     "JobId",
     "JobNotFound",
     "NotEncodable",
+    "Notice",
+    "NoticeKind",
     "Outcome",
     "PayloadTooLarge",
     "Proceed",

@@ -35,9 +35,11 @@ from windlass.core.tasks import (
     nearest,
 )
 from windlass.engine.client import Client
+from windlass.engine.observers import Observer, Observers
 from windlass.engine.worker import Worker, WorkerOptions
 from windlass.errors import BadTask, TaskNotFound
 from windlass.model.jobs import Finished, JobId, JobRequest, WorkerId
+from windlass.model.notices import Notice, NoticeKind
 from windlass.model.workers import WorkerInfo
 from windlass.plugins import is_embedded, make_executors, make_store
 from windlass.portal import Portal, drive, loop_is_running
@@ -68,6 +70,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 AM = TypeVar("AM", bound=AttemptMiddleware)
 EM = TypeVar("EM", bound=EnqueueMiddleware)
+OB = TypeVar("OB", bound=Observer)
 
 _apps: "weakref.WeakSet[App]" = weakref.WeakSet()
 _left_to_parents: list[object] = []
@@ -93,6 +96,7 @@ class App:
         self._around_attempt: list[AttemptMiddleware] = []
         self._around_enqueue: list[EnqueueMiddleware] = []
         self._around_enqueue_of: dict[str, Sequence[EnqueueMiddleware]] = {}
+        self._observers: list[Observer] = []
         self._begin()
         _apps.add(self)
 
@@ -226,6 +230,15 @@ class App:
         self._around_attempt.append(check_middleware(middleware))
         return middleware
 
+    def observe(self, observer: OB) -> OB:
+        """Tell an observer each notice of jobs and workers; may be a decorator.
+
+        ``def (notice: Notice) -> None``: called where it happens, in an event loop or in the
+        enqueuer's thread, so it must be quick.  What it raises is logged; it changes nothing.
+        """
+        self._observers.append(observer)
+        return observer
+
     def around_enqueue(self, middleware: EM) -> EM:
         """Run a middleware around each enqueue, once for a whole batch; may be a decorator.
 
@@ -261,15 +274,29 @@ class App:
         """Store prepared calls and return only their ids; blocks until durable."""
         if self._around_enqueue or self._around_enqueue_of:
             return self._portal.call(lambda: self.aenqueue_requests(requests))
-        return self.blocking(lambda client: client.enqueue(requests))
+        ids = self.blocking(lambda client: client.enqueue(requests))
+        if self._observers:
+            self._tell_enqueued(requests, ids)
+        return ids
 
     async def aenqueue_requests(self, requests: Sequence[JobRequest]) -> list[JobId]:
         """Store prepared calls and return only their ids, once they are durable."""
         enqueue = (await self.client()).enqueue
         if self._around_enqueue or self._around_enqueue_of:
             own, of_tasks = self._around_enqueue, self._around_enqueue_of
-            return await enqueue_through(own, of_tasks, requests, enqueue)
-        return await enqueue(requests)
+            ids = await enqueue_through(own, of_tasks, requests, enqueue)
+        else:
+            ids = await enqueue(requests)
+        if self._observers:
+            self._tell_enqueued(requests, ids)
+        return ids
+
+    def _tell_enqueued(self, requests: Sequence[JobRequest], ids: Sequence[JobId]) -> None:
+        observers = Observers(self._observers)
+        for request, job_id in zip(requests, ids, strict=True):
+            if request.id == job_id:  # else a live job with its unique key stood in the way
+                kind, task, queue = NoticeKind.ENQUEUED, request.task, request.queue
+                observers.tell(Notice(kind=kind, job_id=job_id, task=task, queue=queue))
 
     def job(self, job_id: str) -> JobHandle[Any]:
         """Return a handle for a job known by its id; blocks.
@@ -410,6 +437,7 @@ class App:
                 self._worker_options(queues, slots),
                 new_info=lambda: self._worker_info(queues, slots),
                 chance=random.random,
+                observers=Observers(self._observers),
             )
             if on_ready is not None:
                 on_ready(worker)

@@ -42,3 +42,9 @@ def test_every_public_name_has_a_promise() -> None:
         doc = getattr(windlass, name).__doc__ or ""
 
         assert doc.strip(), f"{name} has no docstring"
+
+
+def test_every_kind_of_notice_is_explained() -> None:
+    page = (ROOT / "docs" / "middleware.md").read_text()
+
+    assert [kind for kind in windlass.NoticeKind if f"`{kind}`" not in page] == []

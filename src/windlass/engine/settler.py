@@ -23,9 +23,12 @@ class Settler:
     """Holds ended attempts until the store has them.  An outage only makes it wait.
 
     Nothing is dropped here: whether a late outcome still counts is decided by its fence.
+    settled: told which outcomes are off our hands, and of each whether it was accepted.
     """
 
-    def __init__(self, store: Store, *, settled: Callable[[int], None]) -> None:
+    def __init__(
+        self, store: Store, *, settled: Callable[[list[Transition], list[bool]], None]
+    ) -> None:
         self._store = store
         self._settled = settled
         self._pending: list[Transition] = []
@@ -58,7 +61,6 @@ class Settler:
             batch = self._pending[:SETTLE_BATCH_MAX]
             await self._write(batch)
             del self._pending[: len(batch)]
-            self._settled(len(batch))
             if not self._pending:
                 self._wake.clear()
                 self._drained.set()
@@ -85,6 +87,7 @@ class Settler:
         [transition] = batch
         log.error("job %s: its outcome cannot be stored", transition.job_id, exc_info=error)
         if transition.result is None and transition.error_type == _UNSTORABLE:
+            self._settled([transition], [False])
             return  # even the bare failure is refused: its lease will end, and count a loss
         await self._write([_unstorable(transition, error)])
 
@@ -92,6 +95,7 @@ class Settler:
         for transition, was_applied in zip(batch, applied, strict=True):
             if not was_applied:
                 log.warning("%s", StaleError(transition.job_id, transition.fence))
+        self._settled(batch, applied)
 
 
 _UNSTORABLE = "windlass.errors.NotEncodable"

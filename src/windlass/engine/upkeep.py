@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from windlass.model.topics import CLOCK
 from windlass.ports import Store
@@ -17,15 +18,23 @@ class Upkeep:
     """Sweeps at the next due instant, at each wake-up, and at least every ``sweep_s``.
 
     Any number of processes may do this at once: the store lets each row move once.
+    on_lost: told how many jobs were taken back from workers whose lease had ended.
     """
 
     def __init__(
-        self, store: Store, *, sweep_s: float, losses_max: int, retention_s: float | None
+        self,
+        store: Store,
+        *,
+        sweep_s: float,
+        losses_max: int,
+        retention_s: float | None,
+        on_lost: Callable[[int], None],
     ) -> None:
         self._store = store
         self._sweep_s = sweep_s
         self._losses_max = losses_max
         self._retention_s = retention_s
+        self._on_lost = on_lost
         self._prune_at = 0.0
 
     async def run(self) -> None:
@@ -40,6 +49,7 @@ class Upkeep:
                         swept.rescued,
                         swept.poisoned,
                     )
+                    self._on_lost(swept.rescued + swept.poisoned)
                 await self._prune()
                 due_s = self._sweep_s if swept.next_due_s is None else swept.next_due_s
                 if due_s > 0:

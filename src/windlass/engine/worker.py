@@ -18,11 +18,13 @@ from windlass.core.lifecycle import after_attempt
 from windlass.core.middleware import AttemptCall, attempt_through
 from windlass.core.tasks import Isolation, TaskSpec, retry_delay_s
 from windlass.engine.lease import LeaseKeeper
+from windlass.engine.observers import Observers
 from windlass.engine.settler import Settler
 from windlass.engine.upkeep import Upkeep
 from windlass.errors import UnavailableError
 from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, JobId
-from windlass.model.outcomes import Cancelled, Failed, Outcome, Released, Unknown
+from windlass.model.notices import Notice, NoticeKind, kind_of
+from windlass.model.outcomes import Cancelled, Failed, Outcome, Released, Transition, Unknown
 from windlass.model.topics import queue_topic
 from windlass.model.workers import WorkerInfo
 from windlass.ports import Executor, Store
@@ -31,6 +33,7 @@ log = logging.getLogger("windlass.worker")
 
 RESTART_S = 1.0
 DEAF_S = 5.0
+NOBODY = Observers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,12 @@ class WorkerOptions:
 class Running:
     """One attempt in progress, and the reason for which it was stopped, if it was."""
 
-    __slots__ = ("claim", "context", "spec", "stopped", "task")
+    __slots__ = ("began_at", "claim", "context", "spec", "stopped", "task")
 
-    def __init__(self, claim: Claim, spec: TaskSpec) -> None:
+    def __init__(self, claim: Claim, spec: TaskSpec, began_at: float) -> None:
         self.claim = claim
         self.spec = spec
+        self.began_at = began_at
         self.context = Context(claim)
         self.task: asyncio.Task[None] | None = None
         self.stopped: Outcome | None = None
@@ -70,6 +74,7 @@ class Worker:
     executors: one for each isolation that a task of ``specs`` asks for.
     new_info:  makes the description of this worker under a fresh random id.
     chance:    a random number in [0, 1), for the jitter of retries.
+    observers: told what happens to the jobs, and to this worker.
     """
 
     def __init__(
@@ -81,12 +86,15 @@ class Worker:
         *,
         new_info: Callable[[], WorkerInfo],
         chance: Callable[[], float],
+        observers: Observers = NOBODY,
     ) -> None:
         self._store = store
         self._specs = specs
         self._executors = executors
         self._options = options
         self._chance = chance
+        self._observers = observers
+        self._ended: dict[tuple[JobId, int], tuple[Claim, float | None]] = {}  # for observers
         self._running: dict[JobId, Running] = {}
         self._room = asyncio.Event()
         self._stop = asyncio.Event()
@@ -94,7 +102,7 @@ class Worker:
         self._idle: asyncio.Task[object] | None = None
         self._doubt_ends_at: float | None = None
         self.jobs_done = 0
-        self._settler = Settler(store, settled=self._count)
+        self._settler = Settler(store, settled=self._settled)
         self._keeper = LeaseKeeper(
             store,
             new_info,
@@ -108,6 +116,7 @@ class Worker:
             sweep_s=options.sweep_s,
             losses_max=options.losses_max,
             retention_s=options.retention_s,
+            on_lost=self._lost,
         )
 
     @property
@@ -130,6 +139,7 @@ class Worker:
         """Work until ``stop``; then settle what is left and give up the lease."""
         for executor in self._executors.values():
             await executor.start()
+        self._tell_of_worker(NoticeKind.WORKER_STARTED)
         keeper = self._spawn("lease", self._keeper.run)
         settler = self._spawn("settle", self._settler.run)
         upkeep = self._spawn("upkeep", self._upkeep.run)
@@ -144,6 +154,7 @@ class Worker:
             await self._let_settle()
             await _end(upkeep, claimer, keeper, settler)
             await self._leave()
+            self._tell_of_worker(NoticeKind.WORKER_STOPPED)
 
     # -- claiming ------------------------------------------------------------
 
@@ -182,7 +193,7 @@ class Worker:
         try:
             claims = await self._store.claim(worker, self._options.queues, limit)
         except UnavailableError:
-            self._doubt_ends_at = asyncio.get_running_loop().time() + self._options.lease_s
+            self._doubt_ends_at = self._now() + self._options.lease_s
             raise
         self._take(claims, worker == self._keeper.info.id)
         return len(claims) == limit
@@ -193,7 +204,7 @@ class Worker:
         A claim may take effect some time after its connection broke; so we ask until an
         answer is had that was asked for a whole lease later.
         """
-        worker, asked_at = self._keeper.info.id, asyncio.get_running_loop().time()
+        worker, asked_at = self._keeper.info.id, self._now()
         # What ends while we ask is still in the answer: only what was never here is new.
         known = {(id, running.claim.fence) for id, running in self._running.items()}
         known |= self._settler.fences
@@ -206,8 +217,10 @@ class Worker:
     def _take(self, claims: Sequence[Claim], still_held: bool) -> None:
         stopping = self._stop.is_set() or not still_held
         for claim in claims:
+            if self._observers:
+                self._tell_of_claim(NoticeKind.CLAIMED, claim)
             if stopping:
-                self._settler.add(after_attempt(claim, Released(), None))
+                self._hand_over(claim, Released())
             else:
                 self._start(claim)
 
@@ -231,11 +244,12 @@ class Worker:
         spec = self._specs.get(claim.task)
         if spec is None:
             log.warning("job %s: this worker knows no task %r", claim.job_id, claim.task)
-            unknown = Unknown(self._options.unknown_task_delay_s)
-            self._settler.add(after_attempt(claim, unknown, None))
+            self._hand_over(claim, Unknown(self._options.unknown_task_delay_s))
             return
-        running = Running(claim, spec)
+        running = Running(claim, spec, self._now() if self._observers else 0.0)
         self._running[claim.job_id] = running
+        if self._observers:
+            self._tell_of_claim(NoticeKind.STARTED, claim)
         running.task = _start_task(self._attempt(running))
 
     async def _attempt(self, running: Running) -> None:
@@ -280,6 +294,18 @@ class Worker:
                     outcome.error.message,
                     "" if delay_s is None else f"; again in {outcome.after_s or delay_s:.3g} s",
                 )
+        self._hand_over(claim, outcome, delay_s, running.began_at)
+
+    def _hand_over(
+        self,
+        claim: Claim,
+        outcome: Outcome,
+        delay_s: float | None = None,
+        began_at: float | None = None,
+    ) -> None:
+        if self._observers:
+            seconds = None if began_at is None else self._now() - began_at
+            self._ended[claim.job_id, claim.fence] = claim, seconds
         self._settler.add(after_attempt(claim, outcome, delay_s))
 
     def _cancel(self, job_ids: Sequence[JobId]) -> None:
@@ -298,9 +324,48 @@ class Worker:
         self._running.clear()  # threads cannot be stopped; their late outcomes are refused by fence
         self._room.set()
 
-    def _count(self, settled: int) -> None:
-        self.jobs_done += settled
+    def _settled(self, batch: Sequence[Transition], applied: Sequence[bool]) -> None:
+        self.jobs_done += len(batch)
         self._room.set()
+        if self._observers:
+            for transition, was_applied in zip(batch, applied, strict=True):
+                self._tell_of_end(transition, was_applied)
+
+    # -- observers -----------------------------------------------------------
+
+    def _tell_of_claim(self, kind: NoticeKind, claim: Claim, **facts: Any) -> None:
+        self._observers.tell(
+            Notice(
+                kind=kind,
+                job_id=claim.job_id,
+                task=claim.task,
+                queue=claim.queue,
+                attempt=claim.attempt,
+                worker=self._keeper.info.id,
+                **facts,
+            )
+        )
+
+    def _tell_of_end(self, transition: Transition, was_applied: bool) -> None:
+        claim, seconds = self._ended.pop((transition.job_id, transition.fence))
+        self._tell_of_claim(
+            kind_of(transition) if was_applied else NoticeKind.REFUSED,
+            claim,
+            seconds=seconds,
+            reason=transition.reason,
+            error_type=transition.error_type,
+        )
+
+    def _tell_of_worker(self, kind: NoticeKind) -> None:
+        if self._observers:
+            self._observers.tell(Notice(kind=kind, worker=self._keeper.info.id))
+
+    def _lost(self, count: int) -> None:
+        if self._observers:
+            self._observers.tell(Notice(kind=NoticeKind.LOST, count=count))
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
     # -- stopping ------------------------------------------------------------
 

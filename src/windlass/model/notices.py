@@ -1,0 +1,61 @@
+"""Notices: what an observer is told of jobs and workers.  Telling changes nothing."""
+
+from enum import StrEnum
+
+import msgspec
+
+from windlass.model.jobs import JobId, Reason, State, WorkerId
+from windlass.model.outcomes import Transition
+
+
+class NoticeKind(StrEnum):
+    """What has happened."""
+
+    ENQUEUED = "enqueued"  # a new job is in the store
+    CLAIMED = "claimed"  # a worker holds it
+    STARTED = "started"  # its attempt begins
+    SUCCEEDED = "succeeded"
+    RETRIED = "retried"  # the attempt failed, and there will be another
+    FAILED = "failed"  # the attempt failed, and it was the last
+    SNOOZED = "snoozed"
+    CANCELLED = "cancelled"
+    RELEASED = "released"  # given back: the worker stops, or does not know the task
+    REFUSED = "refused"  # the attempt's outcome came too late: another holder has won
+    LOST = "lost"  # `count` jobs were taken back from workers whose lease had ended
+    WORKER_STARTED = "worker_started"
+    WORKER_STOPPED = "worker_stopped"
+
+
+class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One thing that has happened.  What does not apply is None.
+
+    seconds: how long the attempt ran, for the kinds that end one.
+    """
+
+    kind: NoticeKind
+    job_id: JobId | None = None
+    task: str | None = None
+    queue: str | None = None
+    attempt: int | None = None
+    worker: WorkerId | None = None
+    seconds: float | None = None
+    reason: Reason | None = None
+    error_type: str | None = None
+    count: int = 1
+
+
+def kind_of(transition: Transition) -> NoticeKind:
+    """Return what the end of an attempt is for an observer.  Pure."""
+    match transition.after:
+        case State.SUCCEEDED:
+            return NoticeKind.SUCCEEDED
+        case State.FAILED:
+            return NoticeKind.FAILED
+        case State.CANCELLED:
+            return NoticeKind.CANCELLED
+        case State.SCHEDULED if transition.reason is Reason.RETRY:
+            return NoticeKind.RETRIED
+        case State.SCHEDULED if transition.reason is Reason.SNOOZE:
+            return NoticeKind.SNOOZED
+        case _:
+            return NoticeKind.RELEASED
