@@ -94,6 +94,7 @@ class Worker:
         self._options = options
         self._chance = chance
         self._observers = observers
+        self._is_observed = bool(observers)
         self._ended: dict[tuple[JobId, int], tuple[Claim, float | None]] = {}  # for observers
         self._running: dict[JobId, Running] = {}
         self._room = asyncio.Event()
@@ -217,7 +218,7 @@ class Worker:
     def _take(self, claims: Sequence[Claim], still_held: bool) -> None:
         stopping = self._stop.is_set() or not still_held
         for claim in claims:
-            if self._observers:
+            if self._is_observed:
                 self._tell_of_claim(NoticeKind.CLAIMED, claim)
             if stopping:
                 self._hand_over(claim, Released())
@@ -246,9 +247,9 @@ class Worker:
             log.warning("job %s: this worker knows no task %r", claim.job_id, claim.task)
             self._hand_over(claim, Unknown(self._options.unknown_task_delay_s))
             return
-        running = Running(claim, spec, self._now() if self._observers else 0.0)
+        running = Running(claim, spec, self._now() if self._is_observed else 0.0)
         self._running[claim.job_id] = running
-        if self._observers:
+        if self._is_observed:
             self._tell_of_claim(NoticeKind.STARTED, claim)
         running.task = _start_task(self._attempt(running))
 
@@ -303,7 +304,7 @@ class Worker:
         delay_s: float | None = None,
         began_at: float | None = None,
     ) -> None:
-        if self._observers:
+        if self._is_observed:
             seconds = None if began_at is None else self._now() - began_at
             self._ended[claim.job_id, claim.fence] = claim, seconds
         self._settler.add(after_attempt(claim, outcome, delay_s))
@@ -327,7 +328,7 @@ class Worker:
     def _settled(self, batch: Sequence[Transition], applied: Sequence[bool]) -> None:
         self.jobs_done += len(batch)
         self._room.set()
-        if self._observers:
+        if self._is_observed:
             for transition, was_applied in zip(batch, applied, strict=True):
                 self._tell_of_end(transition, was_applied)
 
@@ -357,11 +358,11 @@ class Worker:
         )
 
     def _tell_of_worker(self, kind: NoticeKind) -> None:
-        if self._observers:
+        if self._is_observed:
             self._observers.tell(Notice(kind=kind, worker=self._keeper.info.id))
 
     def _lost(self, count: int) -> None:
-        if self._observers:
+        if self._is_observed:
             self._observers.tell(Notice(kind=NoticeKind.LOST, count=count))
 
     def _now(self) -> float:
