@@ -29,6 +29,7 @@ from windlass.errors import (
 from windlass.model.jobs import Job, JobId, State
 from windlass.model.notices import Notice, NoticeKind
 from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed, Succeeded
+from windlass.router import Router
 from windlass.tasks import JobHandle, Task
 
 __version__ = "0.1.0"
@@ -59,6 +60,7 @@ __all__ = [
     "Proceed",
     "ResultTimeout",
     "Retry",
+    "Router",
     "Snooze",
     "Snoozed",
     "StaleError",

@@ -12,71 +12,33 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, TypeVar
 
 from windlass.config import load_settings
 from windlass.core.ids import JobIds
-from windlass.core.middleware import (
-    AttemptMiddleware,
-    EnqueueMiddleware,
-    check_middleware,
-    enqueue_through,
-)
-from windlass.core.retry import Delay, Retry, seconds_of
-from windlass.core.signature import Signature
-from windlass.core.tasks import (
-    TaskSpec,
-    check_name,
-    check_options,
-    check_priority,
-    check_retry,
-    isolation_of,
-    nearest,
-)
+from windlass.core.middleware import enqueue_through
+from windlass.core.tasks import TaskSpec, check_name
 from windlass.engine.client import Client
 from windlass.engine.observers import Observer, Observers
 from windlass.engine.worker import Worker, WorkerOptions
-from windlass.errors import BadTask, TaskNotFound
 from windlass.model.jobs import Finished, JobId, JobRequest, WorkerId
 from windlass.model.notices import Notice, NoticeKind
 from windlass.model.workers import WorkerInfo
 from windlass.plugins import is_embedded, make_executors, make_store
 from windlass.portal import Portal, drive, loop_is_running
 from windlass.ports import Store
-from windlass.tasks import (
-    AnyTask,
-    JobHandle,
-    Task,
-    TaskDecorator,
-    TaskFunction,
-    check_requests,
-)
+from windlass.registry import Registry
+from windlass.router import Router
+from windlass.tasks import AnyTask, Enqueuer, JobHandle, check_requests
 
-TASK_OPTIONS = (
-    "name",
-    "queue",
-    "priority",
-    "retry",
-    "timeout",
-    "expires",
-    "isolation",
-    "around_attempt",
-    "around_enqueue",
-)
-
-P = ParamSpec("P")
-R = TypeVar("R")
 T = TypeVar("T")
-AM = TypeVar("AM", bound=AttemptMiddleware)
-EM = TypeVar("EM", bound=EnqueueMiddleware)
 OB = TypeVar("OB", bound=Observer)
 
 _apps: "weakref.WeakSet[App]" = weakref.WeakSet()
 _left_to_parents: list[object] = []
 
 
-class App:
+class App(Registry):
     """A registry of tasks, and the way to the store that keeps their jobs.
 
     store:    a URL, ``sqlite:///file.db`` or ``postgresql://…``; without it the setting
@@ -91,11 +53,7 @@ class App:
         overrides = {**settings, **({} if store is None else {"store": store})}
         self.settings, self.setting_sources = load_settings(overrides, os.environ, Path.cwd())
         self._is_embedded = is_embedded(self.settings.store)
-        self._tasks: dict[str, AnyTask] = {}
-        self._specs: dict[str, TaskSpec] = {}
-        self._around_attempt: list[AttemptMiddleware] = []
-        self._around_enqueue: list[EnqueueMiddleware] = []
-        self._around_enqueue_of: dict[str, Sequence[EnqueueMiddleware]] = {}
+        super().__init__()
         self._observers: list[Observer] = []
         self._begin()
         _apps.add(self)
@@ -117,11 +75,6 @@ class App:
         _left_to_parents.append((self._sessions, self._portal, self._inline))
         self._begin()
 
-    @property
-    def specs(self) -> Mapping[str, TaskSpec]:
-        """The definitions of the tasks, by name."""
-        return MappingProxyType(self._specs)
-
     def use_store(self, url: str) -> None:
         """Take another store than the settings say; before the first use of this app."""
         self.settings = replace(self.settings, store=url)
@@ -130,105 +83,20 @@ class App:
 
     # -- registering ---------------------------------------------------------
 
-    @overload
-    def task(
-        self, function: Callable[P, Coroutine[Any, Any, R]], /
-    ) -> "Task[P, Coroutine[Any, Any, R], R]": ...
-    @overload
-    def task(self, function: Callable[P, R], /) -> Task[P, R, R]: ...
-    @overload
-    def task(
-        self,
-        *,
-        name: str | None = None,
-        queue: str = "default",
-        priority: int = 0,
-        retry: Retry | None = None,
-        timeout: Delay | None = None,
-        expires: Delay | None = None,
-        isolation: str | None = None,
-        around_attempt: Sequence[AttemptMiddleware] = (),
-        around_enqueue: Sequence[EnqueueMiddleware] = (),
-    ) -> TaskDecorator: ...
-    def task(self, *functions: TaskFunction, **options: Any) -> Any:
-        """Register a function as a task; with or without options.
+    def include(self, router: Router) -> None:
+        """Take in the tasks of a router, also those which it will get later.
 
-        name:      ``module.function`` by default; what workers look up.
-        queue:     the line in which its jobs wait.
-        priority:  -100 to 100, higher first.
-        retry:     a policy; without one a task has a single attempt.
-        timeout:   limit of one attempt.  A plain function needs ``isolation="process"``.
-        expires:   after this long in the queue a job does not start any more.
-        isolation: "process" runs each attempt in a warm child which can be killed.
-        around_attempt, around_enqueue: middleware of this task, inside that of the app.
-        Raises:    BadTask, BadOption, BadMiddleware.
+        Raises: BadTask, for a name that is taken; BadOption, for another app's router.
         """
-        check_options(options, TASK_OPTIONS)
+        router.join(self)
 
-        def register(function: TaskFunction) -> AnyTask:
-            return self._register(self._spec(function, **options))
+    def adopt(self, spec: TaskSpec, task: AnyTask) -> None:
+        """Take in one task of a router.  Raises: BadTask."""
+        limit = self.settings.payload_limit_bytes
+        task.spec = self._enter(replace(spec, result_limit_bytes=limit), task)
 
-        return register(*functions) if functions else register
-
-    def task_named(self, name: str) -> AnyTask:
-        """Return a registered task.  Raises: TaskNotFound."""
-        try:
-            return self._tasks[name]
-        except KeyError:
-            raise TaskNotFound(name, nearest(name, self._tasks)) from None
-
-    def _spec(
-        self,
-        function: TaskFunction,
-        *,
-        name: str | None = None,
-        queue: str = "default",
-        priority: int = 0,
-        retry: Retry | None = None,
-        timeout: Delay | None = None,
-        expires: Delay | None = None,
-        isolation: str | None = None,
-        around_attempt: Sequence[AttemptMiddleware] = (),
-        around_enqueue: Sequence[EnqueueMiddleware] = (),
-    ) -> TaskSpec:
-        task_name = check_name("name", name or f"{function.__module__}.{function.__qualname__}")
-        timeout_s = None if timeout is None else seconds_of("timeout", timeout)
-        return TaskSpec(
-            name=task_name,
-            function=function,
-            signature=Signature(task_name, function),
-            isolation=isolation_of(task_name, function, isolation, timeout_s),
-            is_async=asyncio.iscoroutinefunction(function),
-            queue=check_name("queue", queue),
-            priority=check_priority(priority),
-            retry=check_retry(retry),
-            timeout_s=timeout_s,
-            expires_s=None if expires is None else seconds_of("expires", expires),
-            result_limit_bytes=self.settings.payload_limit_bytes,
-            around_attempt=tuple(map(check_middleware, around_attempt)),
-            around_enqueue=tuple(map(check_middleware, around_enqueue)),
-        )
-
-    def _register(self, spec: TaskSpec) -> AnyTask:
-        if spec.name in self._tasks:
-            raise BadTask(spec.name, "a task of this name is already registered; pass name=…")
-        self._specs[spec.name] = spec
-        task: AnyTask = Task(self, spec)
-        self._tasks[spec.name] = task
-        if spec.around_enqueue:
-            self._around_enqueue_of[spec.name] = spec.around_enqueue
-        return task
-
-    def around_attempt(self, middleware: AM) -> AM:
-        """Run a middleware around each attempt of every task; may stand as a decorator.
-
-        ``async def (call: AttemptCall, proceed) -> Outcome``, or a generator ``def (call)``
-        which yields once.  Those registered first stand outermost.  What one raises is the
-        attempt's failure, under the task's retry policy, even after the function returned.
-        Raises: BadMiddleware.
-        """
-        self._around_attempt.append(check_middleware(middleware))
-        return middleware
+    def _enqueuer(self) -> Enqueuer:
+        return self
 
     def observe(self, observer: OB) -> OB:
         """Tell an observer each notice of jobs and workers; may be a decorator.
@@ -238,17 +106,6 @@ class App:
         """
         self._observers.append(observer)
         return observer
-
-    def around_enqueue(self, middleware: EM) -> EM:
-        """Run a middleware around each enqueue, once for a whole batch; may be a decorator.
-
-        ``async def (call: EnqueueCall, proceed) -> Sequence[JobId]``, or a generator ``def
-        (call)`` which yields once.  What one raises, the enqueuer gets; nothing is stored
-        unless it had proceeded.  Blocking calls run it on the app's own event loop.
-        Raises: BadMiddleware.
-        """
-        self._around_enqueue.append(check_middleware(middleware))
-        return middleware
 
     def new_job_id(self) -> JobId:
         """Return an id for a job to be; ids made later sort later."""

@@ -22,6 +22,7 @@ WindlassError
 │   ├── TaskNotFound            the app has no task of this name
 │   ├── JobNotFound             no job has this id
 │   ├── JobNotFailed            only a failed job can be retried or discarded
+│   ├── NotIncluded             a router's task was used before an app included it
 │   ├── NotInAttempt            context() was called outside of a running task
 │   └── ResultTimeout           the job did not end within the time given
 ├── UnavailableError        the operator; trying again may help
@@ -352,6 +353,13 @@ class JobNotFailed(UsageError):
 
     def __str__(self) -> str:
         return f"job {self.job_id!r} is {self.state}: only a failed job is a dead letter"
+
+
+class NotIncluded(UsageError):
+    """A router's task was used before an app included the router."""
+
+    def __str__(self) -> str:
+        return "this router is not part of an app yet; call app.include(router) first"
 
 
 class NotInAttempt(UsageError):

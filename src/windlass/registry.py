@@ -1,0 +1,185 @@
+"""The registry of tasks: what an app and a router have in common."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ParamSpec, TypeVar, overload
+
+from windlass.core.middleware import AttemptMiddleware, EnqueueMiddleware, check_middleware
+from windlass.core.retry import Delay, Retry, seconds_of
+from windlass.core.signature import Signature
+from windlass.core.tasks import (
+    TaskSpec,
+    check_name,
+    check_options,
+    check_priority,
+    check_retry,
+    isolation_of,
+    nearest,
+)
+from windlass.errors import BadTask, TaskNotFound
+from windlass.tasks import AnyTask, Enqueuer, Task, TaskDecorator, TaskFunction
+
+TASK_OPTIONS = (
+    "name",
+    "queue",
+    "priority",
+    "retry",
+    "timeout",
+    "expires",
+    "isolation",
+    "around_attempt",
+    "around_enqueue",
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+AM = TypeVar("AM", bound=AttemptMiddleware)
+EM = TypeVar("EM", bound=EnqueueMiddleware)
+
+
+class Registry(ABC):
+    """Tasks by name, and the middleware around all of them.
+
+    queue: where the jobs of tasks wait that name no queue of their own.
+    """
+
+    def __init__(self, queue: str = "default") -> None:
+        self._queue = check_name("queue", queue)
+        self._tasks: dict[str, AnyTask] = {}
+        self._specs: dict[str, TaskSpec] = {}
+        self._around_attempt: list[AttemptMiddleware] = []
+        self._around_enqueue: list[EnqueueMiddleware] = []
+        self._around_enqueue_of: dict[str, Sequence[EnqueueMiddleware]] = {}
+
+    @property
+    def specs(self) -> Mapping[str, TaskSpec]:
+        """The definitions of the tasks, by name."""
+        return MappingProxyType(self._specs)
+
+    @overload
+    def task(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> "Task[P, Coroutine[Any, Any, R], R]": ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> Task[P, R, R]: ...
+    @overload
+    def task(
+        self,
+        *,
+        name: str | None = None,
+        queue: str | None = None,
+        priority: int = 0,
+        retry: Retry | None = None,
+        timeout: Delay | None = None,
+        expires: Delay | None = None,
+        isolation: str | None = None,
+        around_attempt: Sequence[AttemptMiddleware] = (),
+        around_enqueue: Sequence[EnqueueMiddleware] = (),
+    ) -> TaskDecorator: ...
+    def task(self, *functions: TaskFunction, **options: Any) -> Any:
+        """Register a function as a task; with or without options.
+
+        name:      ``module.function`` by default; what workers look up.
+        queue:     the line in which its jobs wait; "default", or what the router says.
+        priority:  -100 to 100, higher first.
+        retry:     a policy; without one a task has a single attempt.
+        timeout:   limit of one attempt.  A plain function needs ``isolation="process"``.
+        expires:   after this long in the queue a job does not start any more.
+        isolation: "process" runs each attempt in a warm child which can be killed.
+        around_attempt, around_enqueue: middleware of this task, inside that of the app.
+        Raises:    BadTask, BadOption, BadMiddleware.
+        """
+        check_options(options, TASK_OPTIONS)
+
+        def register(function: TaskFunction) -> AnyTask:
+            return self._register(self._spec(function, **options))
+
+        return register(*functions) if functions else register
+
+    def task_named(self, name: str) -> AnyTask:
+        """Return a registered task.  Raises: TaskNotFound."""
+        try:
+            return self._tasks[name]
+        except KeyError:
+            raise TaskNotFound(name, nearest(name, self._tasks)) from None
+
+    def _spec(
+        self,
+        function: TaskFunction,
+        *,
+        name: str | None = None,
+        queue: str | None = None,
+        priority: int = 0,
+        retry: Retry | None = None,
+        timeout: Delay | None = None,
+        expires: Delay | None = None,
+        isolation: str | None = None,
+        around_attempt: Sequence[AttemptMiddleware] = (),
+        around_enqueue: Sequence[EnqueueMiddleware] = (),
+    ) -> TaskSpec:
+        task_name = check_name("name", name or f"{function.__module__}.{function.__qualname__}")
+        timeout_s = None if timeout is None else seconds_of("timeout", timeout)
+        return TaskSpec(
+            name=task_name,
+            function=function,
+            signature=Signature(task_name, function),
+            isolation=isolation_of(task_name, function, isolation, timeout_s),
+            is_async=asyncio.iscoroutinefunction(function),
+            queue=self._queue if queue is None else check_name("queue", queue),
+            priority=check_priority(priority),
+            retry=check_retry(retry),
+            timeout_s=timeout_s,
+            expires_s=None if expires is None else seconds_of("expires", expires),
+            around_attempt=tuple(map(check_middleware, around_attempt)),
+            around_enqueue=tuple(map(check_middleware, around_enqueue)),
+        )
+
+    @abstractmethod
+    def _enqueuer(self) -> Enqueuer:
+        """Return what stores the jobs of its tasks."""
+
+    def _register(self, spec: TaskSpec) -> AnyTask:
+        task: AnyTask = Task(self._enqueuer(), spec)
+        self.adopt(spec, task)
+        return task
+
+    def adopt(self, spec: TaskSpec, task: AnyTask) -> None:
+        """Take in a task under its name.  Raises: BadTask."""
+        self._enter(spec, task)
+
+    def _enter(self, spec: TaskSpec, task: AnyTask) -> TaskSpec:
+        if spec.name in self._tasks:
+            raise BadTask(spec.name, "a task of this name is already registered; pass name=…")
+        self._specs[spec.name] = spec
+        self._tasks[spec.name] = task
+        if spec.around_enqueue:
+            self._around_enqueue_of[spec.name] = spec.around_enqueue
+        return spec
+
+    def around_attempt(self, middleware: AM) -> AM:
+        """Run a middleware around each attempt of every task; may stand as a decorator.
+
+        ``async def (call: AttemptCall, proceed) -> Outcome``, or a generator ``def (call)``
+        which yields once.  Those registered first stand outermost.  What one raises is the
+        attempt's failure, under the task's retry policy, even after the function returned.
+        Raises: BadMiddleware.
+        """
+        self._around_attempt.append(self._admitted(middleware))
+        return middleware
+
+    def around_enqueue(self, middleware: EM) -> EM:
+        """Run a middleware around each enqueue, once for a whole batch; may be a decorator.
+
+        ``async def (call: EnqueueCall, proceed) -> Sequence[JobId]``, or a generator ``def
+        (call)`` which yields once.  What one raises, the enqueuer gets; nothing is stored
+        unless it had proceeded.  Blocking calls run it on the app's own event loop.
+        Raises: BadMiddleware.
+        """
+        self._around_enqueue.append(self._admitted(middleware))
+        return middleware
+
+    def _admitted(self, middleware: Any) -> Any:
+        """Return a middleware that may be registered here.  Raises: BadMiddleware."""
+        return check_middleware(middleware)
