@@ -273,6 +273,9 @@ class Worker:
         self._room.set()
         if outcome is not None:
             self._settle(running, outcome)
+        elif self._is_observed:  # its lease is gone; nothing is written of it
+            seconds = self._now() - running.began_at
+            self._tell_of_claim(NoticeKind.REFUSED, claim, seconds=seconds)
 
     async def _execute(self, call: AttemptCall) -> Outcome:
         """Run what stands inside all middleware."""

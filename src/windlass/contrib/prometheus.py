@@ -1,0 +1,63 @@
+"""Prometheus metrics of what an app and its workers do."""
+
+from windlass.errors import MissingExtra
+from windlass.model.notices import Notice, NoticeKind
+
+try:
+    from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+except ImportError as error:
+    raise MissingExtra("metrics", "prometheus_client") from error
+
+LABELS = ("task", "queue")
+SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
+
+
+class Metrics:
+    """An observer that counts: ``app.observe(Metrics())``.
+
+    registry: where the metrics are found; default: the library's own, which
+              ``prometheus_client.start_http_server(port)`` serves.
+
+    ``windlass_jobs_total{task,queue,what}``: notices by kind.
+    ``windlass_attempts_running{task,queue}``: attempts in progress in this process.
+    ``windlass_attempt_seconds{task,queue}``: how long attempts ran, whatever came of them.
+    ``windlass_jobs_lost_total``: jobs taken back from workers whose lease had ended.
+    ``windlass_workers``: workers that run in this process.
+    """
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._jobs = Counter(
+            "windlass_jobs", "What has happened to jobs.", (*LABELS, "what"), registry=registry
+        )
+        self._running = Gauge(
+            "windlass_attempts_running", "Attempts in progress.", LABELS, registry=registry
+        )
+        self._seconds = Histogram(
+            "windlass_attempt_seconds",
+            "How long attempts ran.",
+            LABELS,
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._lost = Counter(
+            "windlass_jobs_lost", "Jobs taken back from lost workers.", registry=registry
+        )
+        self._workers = Gauge("windlass_workers", "Workers of this process.", registry=registry)
+
+    def __call__(self, notice: Notice) -> None:
+        """Count one notice."""
+        match notice.kind:
+            case NoticeKind.WORKER_STARTED:
+                self._workers.inc()
+            case NoticeKind.WORKER_STOPPED:
+                self._workers.dec()
+            case NoticeKind.LOST:
+                self._lost.inc(notice.count)
+            case kind:
+                of_task = (notice.task, notice.queue)
+                self._jobs.labels(*of_task, kind).inc()
+                if kind is NoticeKind.STARTED:
+                    self._running.labels(*of_task).inc()
+                elif notice.seconds is not None:
+                    self._running.labels(*of_task).dec()
+                    self._seconds.labels(*of_task).observe(notice.seconds)

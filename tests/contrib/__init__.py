@@ -1,0 +1,1 @@
+"""Tests of the ties to other libraries, against the real libraries."""
