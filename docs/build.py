@@ -52,6 +52,7 @@ def states_page() -> str:
         f"| length of a queue's or task's name | {jobs.NAME_LENGTH_MAX} characters |",
         f"| length of a unique key | {jobs.UNIQUE_KEY_LENGTH_MAX} characters |",
         f"| jobs in one transaction of an enqueue | {jobs.ENQUEUE_BATCH_MAX:,} |",
+        f"| headers of a job | {jobs.HEADERS_BYTES_MAX:,} bytes |",
         f"| jobs in one claim | {jobs.CLAIM_BATCH_MAX:,} |",
     ]
     return "\n".join(lines) + "\n"

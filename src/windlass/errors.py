@@ -300,9 +300,10 @@ class PayloadTooLarge(UsageError):
         self.limit_bytes = limit_bytes
 
     def __str__(self) -> str:
+        setting = "" if self.what == "headers" else " (setting payload_limit_bytes)"
         return (
             f"the {self.what} of task {self.task!r} take {self.size_bytes:,} bytes, over the limit "
-            f"of {self.limit_bytes:,} (setting payload_limit_bytes); pass a reference to the data"
+            f"of {self.limit_bytes:,}{setting}; pass a reference to the data"
         )
 
 

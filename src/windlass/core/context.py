@@ -3,7 +3,7 @@
 from contextvars import ContextVar
 
 from windlass.errors import AttemptCancelled, NotInAttempt
-from windlass.model.jobs import Claim, JobId
+from windlass.model.jobs import Claim, JobId, headers_of
 
 _CURRENT: ContextVar["Context"] = ContextVar("windlass_context")
 
@@ -12,9 +12,19 @@ class Context:
     """What a running attempt knows of itself.
 
     idempotency_key: the same for each write of this attempt, different for the next.
+    headers:         what middleware sent along with the job, texts by name.
     """
 
-    __slots__ = ("_cancelled", "attempt", "failures", "fence", "job_id", "queue", "task")
+    __slots__ = (
+        "_cancelled",
+        "_headers",
+        "attempt",
+        "failures",
+        "fence",
+        "job_id",
+        "queue",
+        "task",
+    )
 
     def __init__(self, claim: Claim) -> None:
         self.job_id: JobId = claim.job_id
@@ -23,12 +33,18 @@ class Context:
         self.attempt = claim.attempt
         self.failures = claim.failures
         self.fence = claim.fence
+        self._headers = claim.headers
         self._cancelled = False  # one writer, one word: no lock needed
 
     @property
     def idempotency_key(self) -> str:
         """The key to hand to other systems, so that this attempt's effect happens once."""
         return f"{self.job_id}/{self.attempt}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the job; a copy."""
+        return headers_of(self._headers)
 
     @property
     def cancel_requested(self) -> bool:

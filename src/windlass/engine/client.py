@@ -109,6 +109,7 @@ class Client:
             priority=job.priority,
             unique_key=job.unique_key,
             retry_of=job.id,
+            headers=job.headers,
         )
         [made] = await self._store.enqueue([again])
         return made

@@ -1,10 +1,13 @@
 """Jobs: the row, the request that makes it, and the claim a worker holds on it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
 import msgspec
+
+from windlass.errors import PayloadTooLarge
 
 JobId = NewType("JobId", str)
 WorkerId = NewType("WorkerId", str)
@@ -12,6 +15,7 @@ WorkerId = NewType("WorkerId", str)
 PRIORITY_MIN, PRIORITY_MAX = -100, 100
 NAME_LENGTH_MAX = 200
 UNIQUE_KEY_LENGTH_MAX = 500
+HEADERS_BYTES_MAX = 8_192
 ENQUEUE_BATCH_MAX = 10_000
 CLAIM_BATCH_MAX = 1_000
 
@@ -65,6 +69,7 @@ class JobRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     expires_s, expires_at: at most one is given; past it the job never starts.
     unique_key:            unique per task among live jobs; None means no limit.
     retry_of:              the failed job that this one repeats.
+    headers:               texts by name for middleware, as JSON; see ``with_headers``.
     """
 
     id: JobId
@@ -78,6 +83,29 @@ class JobRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     expires_at: datetime | None = None
     unique_key: str | None = None
     retry_of: JobId | None = None
+    headers: bytes | None = None
+
+    def with_headers(self, headers: Mapping[str, str]) -> "JobRequest":
+        """Return the request with these headers over those that it has; "" takes one away.
+
+        Raises: PayloadTooLarge, for more than HEADERS_BYTES_MAX in all.
+        """
+        merged = {**headers_of(self.headers), **headers}
+        kept = {name: text for name, text in merged.items() if text}
+        encoded = msgspec.json.encode(kept) if kept else None
+        if encoded is not None and len(encoded) > HEADERS_BYTES_MAX:
+            raise PayloadTooLarge(self.task, "headers", len(encoded), HEADERS_BYTES_MAX)
+        return msgspec.structs.replace(self, headers=encoded)
+
+
+def headers_of(encoded: bytes | None) -> dict[str, str]:
+    """Return headers as the texts that they are; none from what cannot be read."""
+    if encoded is None:
+        return {}
+    try:
+        return msgspec.json.decode(encoded, type=dict[str, str])
+    except msgspec.DecodeError:
+        return {}
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
@@ -94,6 +122,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     task: str
     queue: str
     payload: bytes
+    headers: bytes | None = None
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +151,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     ended_at: datetime | None
     resolved_at: datetime | None
+    headers: bytes | None = None
 
 
 class Finished(msgspec.Struct, frozen=True):

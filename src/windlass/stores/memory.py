@@ -450,7 +450,16 @@ class MemoryStore:
 
 
 def _claim_of(job: Job) -> Claim:
-    return Claim(job.id, job.fence, job.attempt, job.failures, job.task, job.queue, job.payload)
+    return Claim(
+        job.id,
+        job.fence,
+        job.attempt,
+        job.failures,
+        job.task,
+        job.queue,
+        job.payload,
+        job.headers,
+    )
 
 
 def _job_from(request: JobRequest, now: datetime) -> Job:
@@ -484,6 +493,7 @@ def _job_from(request: JobRequest, now: datetime) -> Job:
         started_at=None,
         ended_at=None,
         resolved_at=None,
+        headers=request.headers,
     )
 
 

@@ -136,5 +136,10 @@ CREATE TABLE windlass_events (
 );
 """
 
-MIGRATIONS = (Migration(1, "jobs, workers, events", FIRST),)
+HEADERS = "ALTER TABLE windlass_jobs ADD COLUMN headers bytea"
+
+MIGRATIONS = (
+    Migration(1, "jobs, workers, events", FIRST),
+    Migration(2, "headers of jobs", HEADERS),
+)
 NEWEST = MIGRATIONS[-1].number

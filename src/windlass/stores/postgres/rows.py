@@ -24,11 +24,12 @@ def insert_columns(requests: Sequence[JobRequest]) -> list[list[Any]]:
         [request.unique_key for request in requests],
         [request.retry_of for request in requests],
         [request.payload for request in requests],
+        [request.headers for request in requests],
     ]
 
 
 def is_plain(request: JobRequest) -> bool:
-    """Tell whether a job is due at once, for ever, and tied to no other."""
+    """Tell whether a job is due at once, for ever, tied to no other, and without headers."""
     return (
         not request.delay_s
         and request.run_at is None
@@ -36,6 +37,7 @@ def is_plain(request: JobRequest) -> bool:
         and request.expires_at is None
         and request.unique_key is None
         and request.retry_of is None
+        and request.headers is None
     )
 
 
@@ -68,6 +70,7 @@ def insert_values(request: JobRequest) -> tuple[Any, ...]:
         request.expires_at,
         request.unique_key,
         request.payload,
+        request.headers,
     )
 
 
@@ -114,6 +117,7 @@ def job_from_row(row: Row) -> Job:
         started_at=row[20],
         ended_at=row[21],
         resolved_at=row[22],
+        headers=row[23],
     )
 
 

@@ -13,19 +13,19 @@ CHANNEL = "windlass"
 INSERT_JOBS = """
 WITH new AS (
     INSERT INTO windlass_jobs (id, task, queue, state, reason, priority, created_at, due_at,
-                               expires_at, unique_key, retry_of, payload)
+                               expires_at, unique_key, retry_of, payload, headers)
     SELECT id, task, queue,
            CASE WHEN due_at <= now() THEN 'queued' ELSE 'scheduled' END,
            CASE WHEN due_at <= now() THEN NULL ELSE 'delay' END,
-           priority, now(), due_at, expires_at, unique_key, retry_of, payload
-      FROM (SELECT id, task, queue, priority, unique_key, retry_of, payload,
+           priority, now(), due_at, expires_at, unique_key, retry_of, payload, headers
+      FROM (SELECT id, task, queue, priority, unique_key, retry_of, payload, headers,
                    coalesce(run_at, now() + make_interval(secs => delay_s)) AS due_at,
                    coalesce(expires_at, now() + make_interval(secs => expires_s)) AS expires_at
               FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::float8[],
                           $6::timestamptz[], $7::float8[], $8::timestamptz[], $9::text[],
-                          $10::text[], $11::bytea[])
+                          $10::text[], $11::bytea[], $12::bytea[])
                 AS request (id, task, queue, priority, delay_s, run_at, expires_s, expires_at,
-                            unique_key, retry_of, payload)) AS due
+                            unique_key, retry_of, payload, headers)) AS due
     ON CONFLICT DO NOTHING
     RETURNING queue, state, retry_of
 ), resolved AS (
@@ -66,11 +66,12 @@ RETURNING pg_notify('windlass', 'queue:' || queue)
 INSERT_JOB = """
 WITH new AS (
     INSERT INTO windlass_jobs (id, task, queue, state, reason, priority, created_at, due_at,
-                               expires_at, unique_key, payload)
+                               expires_at, unique_key, payload, headers)
     SELECT $1, $2, $3,
            CASE WHEN due_at <= now() THEN 'queued' ELSE 'scheduled' END,
            CASE WHEN due_at <= now() THEN NULL ELSE 'delay' END,
-           $4, now(), due_at, coalesce($8, now() + make_interval(secs => $7)), $9, $10
+           $4, now(), due_at, coalesce($8, now() + make_interval(secs => $7)), $9, $10,
+           $11
       FROM (SELECT coalesce($6::timestamptz, now() + make_interval(secs => $5)) AS due_at) AS due
     ON CONFLICT DO NOTHING
     RETURNING queue, state
@@ -122,7 +123,8 @@ UPDATE windlass_jobs AS job
  WHERE job.id = mine.id
    AND EXISTS (SELECT 1 FROM windlass_workers
                 WHERE id = $1 AND ended_at IS NULL AND lease_until > now())
-RETURNING job.priority, job.due_at, job.id, fence, attempt, failures, task, queue, payload
+RETURNING job.priority, job.due_at, job.id, fence, attempt, failures, task, queue, payload,
+          headers
 """
 
 # The same for several queues, which are one line.  A row that was locked and not taken is
@@ -147,12 +149,13 @@ UPDATE windlass_jobs AS job
  WHERE job.id = mine.id
    AND EXISTS (SELECT 1 FROM windlass_workers
                 WHERE id = $1 AND ended_at IS NULL AND lease_until > now())
-RETURNING job.priority, job.due_at, job.id, fence, attempt, failures, task, queue, payload
+RETURNING job.priority, job.due_at, job.id, fence, attempt, failures, task, queue, payload,
+          headers
 """
 
 # Index: windlass_jobs_worker.
 LIST_HELD = """
-SELECT id, fence, attempt, failures, task, queue, payload FROM windlass_jobs
+SELECT id, fence, attempt, failures, task, queue, payload, headers FROM windlass_jobs
  WHERE state = 'running' AND worker = $1
  ORDER BY id
 """
@@ -367,7 +370,7 @@ NOTIFY = "SELECT pg_notify('windlass', topic) FROM unnest($1::text[]) AS topics 
 
 JOB_COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, losses, fence, worker,
        payload, result, error, error_type, unique_key, retry_of, created_at, due_at, expires_at,
-       started_at, ended_at, resolved_at"""
+       started_at, ended_at, resolved_at, headers"""
 
 GET_JOB = f"SELECT {JOB_COLUMNS} FROM windlass_jobs WHERE id = $1"  # noqa: S608
 

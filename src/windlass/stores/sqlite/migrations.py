@@ -126,5 +126,10 @@ CREATE TABLE windlass_sweeps (
 INSERT INTO windlass_sweeps (only) VALUES (1);
 """
 
-MIGRATIONS = (Migration(1, "jobs, workers, events", FIRST),)
+HEADERS = "ALTER TABLE windlass_jobs ADD COLUMN headers BLOB"
+
+MIGRATIONS = (
+    Migration(1, "jobs, workers, events", FIRST),
+    Migration(2, "headers of jobs", HEADERS),
+)
 NEWEST = MIGRATIONS[-1].number

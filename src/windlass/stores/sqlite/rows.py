@@ -54,6 +54,7 @@ def insert_row(request: JobRequest, now: int) -> tuple[Any, ...]:
         request.unique_key,
         request.retry_of,
         request.payload,
+        request.headers,
     )
 
 
@@ -83,6 +84,7 @@ def job_from_row(row: Row) -> Job:
         started_at=_instant(row[20]),
         ended_at=_instant(row[21]),
         resolved_at=_instant(row[22]),
+        headers=row[23],
     )
 
 

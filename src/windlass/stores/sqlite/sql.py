@@ -9,8 +9,8 @@ statement makes, ``index`` which one it needs to stay fast with millions of rows
 # Edge: -> queued | scheduled.
 INSERT_JOB = """
 INSERT INTO windlass_jobs (id, task, queue, state, reason, priority, created_at, due_at,
-                           expires_at, unique_key, retry_of, payload)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                           expires_at, unique_key, retry_of, payload, headers)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
 """
 
@@ -32,7 +32,8 @@ SELECT 1 FROM windlass_workers WHERE id = :worker AND ended_at IS NULL AND lease
 
 # Index: windlass_jobs_claim, in its own order: no sort.
 FIND_CLAIMABLE = """
-SELECT -priority, due_at, id, seq, fence + 1, attempt + 1, failures, task, queue, payload
+SELECT -priority, due_at, id, seq, fence + 1, attempt + 1, failures, task, queue, payload,
+       headers
   FROM windlass_jobs
  WHERE state = 'queued' AND queue = ? AND (expires_at IS NULL OR expires_at > ?)
  ORDER BY queue, priority DESC, due_at, id
@@ -49,7 +50,7 @@ UPDATE windlass_jobs
 
 # Index: windlass_jobs_worker.
 LIST_HELD = """
-SELECT id, fence, attempt, failures, task, queue, payload FROM windlass_jobs
+SELECT id, fence, attempt, failures, task, queue, payload, headers FROM windlass_jobs
  WHERE worker = :worker
  ORDER BY id
 """
@@ -215,7 +216,7 @@ RETURNING queue
 
 JOB_COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, losses, fence, worker,
        payload, result, error, error_type, unique_key, retry_of, created_at, due_at, expires_at,
-       started_at, ended_at, resolved_at"""
+       started_at, ended_at, resolved_at, headers"""
 
 GET_JOB = f"SELECT {JOB_COLUMNS} FROM windlass_jobs WHERE id = :id"  # noqa: S608
 

@@ -3,14 +3,18 @@
 import asyncio
 
 from windlass.model.jobs import State, WorkerId
+from windlass.model.outcomes import Failed
 from windlass.testing.contracts.world import (
     ALICE,
     BOB,
+    BOOM,
     LEASE_S,
     LOSSES_MAX,
+    SWEEP_MAX,
     StoreWorld,
     begin,
     claim_all,
+    finish,
     make_request,
     make_requests,
     make_worker,
@@ -34,6 +38,24 @@ class ClaimContract:
             assert (claim.fence, claim.attempt) == (1, 1) == (job.fence, job.attempt)
             assert (job.state, job.reason, job.worker) == (State.RUNNING, None, ALICE)
             assert job.started_at is not None
+
+    async def test_headers_come_with_each_claim_and_stay(self, world: StoreWorld) -> None:
+        headers = [b'{"a":"1"}', None, b'{"b":"\xc3\xa9"}', None, b"{}"]
+        requests = [make_request(n, headers=said) for n, said in enumerate(headers, 1)]
+        requests[3] = make_request(4, unique_key="k", headers=b'{"k":"1"}')
+        async with opened(world) as store:
+            await store.enqueue(requests[:3])  # several at once, one alone, and with a key
+            await store.enqueue(requests[4:])
+            claims = await begin(store, requests[3])
+            said = [request.headers for request in requests]
+
+            assert [claim.headers for claim in claims] == said
+            assert [claim.headers for claim in await store.held(ALICE)] == said
+            assert await finish(store, claims[0], Failed(BOOM), retry_s=0.0)
+            await store.sweep(SWEEP_MAX, LOSSES_MAX)
+            [again] = await claim_all(store)
+            assert again.headers == said[0]
+            assert [(await row(store, request.id)).headers for request in requests] == said
 
     async def test_fence_and_attempt_grow_with_each_claim(self, world: StoreWorld) -> None:
         async with opened(world) as store:
