@@ -8,7 +8,16 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +26,7 @@ from typing import Any, TypeVar
 from windlass.config import load_settings
 from windlass.core.ids import JobIds
 from windlass.core.middleware import enqueue_through
+from windlass.core.retry import Delay, seconds_of
 from windlass.core.tasks import TaskSpec, check_name
 from windlass.engine.client import Client
 from windlass.engine.observers import Observer, Observers
@@ -31,6 +41,7 @@ from windlass.registry import Registry
 from windlass.router import Router
 from windlass.tasks import AnyTask, Enqueuer, JobHandle, check_requests
 
+R = TypeVar("R")
 T = TypeVar("T")
 OB = TypeVar("OB", bound=Observer)
 
@@ -163,6 +174,54 @@ class App(Registry):
         """
         found = self.blocking(lambda client: client.get(JobId(job_id)))
         return JobHandle(self, found.id, self._specs.get(found.task))
+
+    def gather(self, jobs: Iterable[JobHandle[R]], timeout: Delay | None = None) -> list[R]:
+        """Block until all jobs have ended, and return their values in the order given.
+
+        timeout: for all of them together; None waits as long as it takes.
+        Raises:  JobFailed or JobCancelled, of the first in that order; ResultTimeout.
+        """
+        held = list(jobs)
+        return self._portal.call(lambda: self.agather(held, timeout))
+
+    async def agather(self, jobs: Iterable[JobHandle[R]], timeout: Delay | None = None) -> list[R]:
+        """Wait until all jobs have ended; see :meth:`gather`."""
+        held = list(jobs)
+        timeout_s = None if timeout is None else seconds_of("timeout", timeout)
+        ids = [job.id for job in held]
+        ended = await (await self.client()).wait(ids, timeout_s=timeout_s)
+        return [job.value_of(ended[job.id]) for job in held]
+
+    def as_completed(
+        self, jobs: Iterable[JobHandle[R]], timeout: Delay | None = None
+    ) -> Iterator[JobHandle[R]]:
+        """Yield the jobs as they end, however they end; ``result()`` of each is there at once.
+
+        timeout: for all of them together; None waits as long as it takes.
+        Raises:  ResultTimeout, when the time is over; the jobs go on.
+        """
+        each = self.aas_completed(jobs, timeout)
+        try:
+            while True:
+                job = self._portal.call(lambda: anext(each, None))
+                if job is None:
+                    return
+                yield job
+        finally:
+            self._portal.call(each.aclose)
+
+    async def aas_completed(
+        self, jobs: Iterable[JobHandle[R]], timeout: Delay | None = None
+    ) -> AsyncGenerator[JobHandle[R], None]:
+        """Yield the jobs as they end; see :meth:`as_completed`."""
+        held = {job.id: job for job in jobs}
+        timeout_s = None if timeout is None else seconds_of("timeout", timeout)
+        each = (await self.client()).each_ended(list(held), timeout_s=timeout_s)
+        try:
+            async for finished in each:
+                yield held[finished.job_id]
+        finally:
+            await each.aclose()
 
     def wait_for(self, job_id: JobId, timeout_s: float | None) -> Finished:
         """Block until a job has ended.  Raises: ResultTimeout."""

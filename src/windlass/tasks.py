@@ -202,13 +202,13 @@ class JobHandle(Generic[R]):
         Raises:  JobFailed (with the remote traceback), JobCancelled, ResultTimeout.
         """
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
-        return self._value(self._app.wait_for(self.id, timeout_s))
+        return self.value_of(self._app.wait_for(self.id, timeout_s))
 
     async def aresult(self, timeout: Delay | None = None) -> R:
         """Wait for the job's end and return its value; see :meth:`result`."""
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
         client = await self._app.client()
-        return self._value((await client.wait([self.id], timeout_s=timeout_s))[self.id])
+        return self.value_of((await client.wait([self.id], timeout_s=timeout_s))[self.id])
 
     def job(self) -> Job:
         """Return the job as it stands in the store."""
@@ -226,7 +226,8 @@ class JobHandle(Generic[R]):
         """Cancel the job, or ask it to stop if it runs; return its state after that."""
         return await (await self._app.client()).cancel(self.id)
 
-    def _value(self, finished: Finished) -> R:
+    def value_of(self, finished: Finished) -> R:
+        """Return the value of this job's end, or raise what its end means."""
         raise_unless_succeeded(finished)
         decode = decode_plain if self._spec is None else self._spec.signature.decode_result
         value: R = decode(finished.result)

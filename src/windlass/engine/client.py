@@ -1,7 +1,7 @@
 """The client: what a program asks of the store, from one event loop."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import MappingProxyType
 
 from windlass.core.lifecycle import after_cancel
@@ -75,6 +75,26 @@ class Client:
         if left:
             raise ResultTimeout(left[0], timeout_s or 0.0, (await self.get(left[0])).state)
         return MappingProxyType(ended)
+
+    async def each_ended(
+        self, job_ids: Sequence[JobId], *, timeout_s: float | None = None
+    ) -> AsyncGenerator[Finished, None]:
+        """Yield how each of the jobs ended, as they end; each once.
+
+        timeout_s: for all of them together.
+        Raises: ResultTimeout (the jobs go on), StoreUnavailable.
+        """
+        left = dict.fromkeys(job_ids)
+        each = self._waiter.each(job_ids, timeout_s)
+        try:
+            async for finished in each:
+                del left[finished.job_id]
+                yield finished
+        except TimeoutError:
+            late = next(iter(left))
+            raise ResultTimeout(late, timeout_s or 0.0, (await self.get(late)).state) from None
+        finally:
+            await each.aclose()
 
     async def cancel(self, job_id: JobId, *, actor: str = "client") -> State:
         """Cancel a job that has not started; ask one that runs to stop.  Idempotent.

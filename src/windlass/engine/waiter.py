@@ -5,7 +5,7 @@ loop; those who are left are looked up when a job somewhere ended.
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 
 from windlass.errors import UnavailableError
 from windlass.model.jobs import Finished, JobId
@@ -45,8 +45,6 @@ class Waiter:
         self, job_ids: Sequence[JobId], timeout_s: float | None
     ) -> dict[JobId, Finished]:
         """Return those that ended within the time; all of them if there is no limit."""
-        if self._bell is None:
-            self._bell = self._store.listen([DONE])
         futures = [self._join(job_id) for job_id in dict.fromkeys(job_ids)]
         try:
             done, _ = await asyncio.wait(futures, timeout=timeout_s) if futures else (set(), set())
@@ -57,7 +55,32 @@ class Waiter:
             for job_id in dict.fromkeys(job_ids):
                 self._part(job_id)
 
+    async def each(
+        self, job_ids: Sequence[JobId], timeout_s: float | None
+    ) -> AsyncGenerator[Finished, None]:
+        """Yield how each job ended, as they end.
+
+        timeout_s: for all of them together.
+        Raises: TimeoutError, if by then some have not ended.
+        """
+        unique = list(dict.fromkeys(job_ids))
+        ended: asyncio.Queue[asyncio.Future[Finished]] = asyncio.Queue()
+        until = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+        for job_id in unique:
+            self._join(job_id).add_done_callback(ended.put_nowait)
+        try:
+            for _ in unique:
+                async with asyncio.timeout_at(until):
+                    future = await ended.get()
+                yield future.result()
+        finally:
+            for job_id in unique:
+                self._futures[job_id].remove_done_callback(ended.put_nowait)
+                self._part(job_id)
+
     def _join(self, job_id: JobId) -> "asyncio.Future[Finished]":
+        if self._bell is None:
+            self._bell = self._store.listen([DONE])
         self._waiting[job_id] = self._waiting.get(job_id, 0) + 1
         if job_id not in self._futures:
             self._futures[job_id] = asyncio.get_running_loop().create_future()
