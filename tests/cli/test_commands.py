@@ -20,6 +20,7 @@ from windlass.model.outcomes import ErrorInfo, Transition
 from windlass.model.workers import WorkerInfo
 from windlass.portal import drive
 from windlass.stores.sqlite import SqliteStore
+from windlass.stores.sqlite.migrations import NEWEST
 
 APP = """
 from windlass import App
@@ -120,6 +121,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "a folder that is not there": (["migrate", "--store", "sqlite:///no/x.db"], 2, "no folder"),
     "a file that is no database": (["migrate", "--store", "sqlite:///shop.py"], 2, "is damaged"),
     "a job that is not there": (["jobs", "show", "nope"], 1, "no job 'nope'"),
+    "why a job that is not there": (["why", "nope"], 1, "no job 'nope'"),
     "a retry of nothing": (["jobs", "retry"], 2, "at least one job"),
     "no such state": (["jobs", "list", "--state", "sleeping"], 2, "sleeping"),
 }  # fmt: skip
@@ -195,6 +197,15 @@ def test_a_job_can_be_enqueued_listed_shown_and_cancelled(
     ]
 
 
+def test_why_names_the_cause_and_the_way_on(capsys: pytest.CaptureFixture[str]) -> None:
+    made = answer(capsys, "enqueue", "shop:app", "mail", '["a@b"]')
+
+    told = answer(capsys, "why", made["id"], *STORE)
+    assert told["cause"] == "no_worker"
+    assert run(["why", made["id"], *STORE]) == 0
+    assert "way on   start one: windlass worker" in capsys.readouterr().out
+
+
 def test_people_get_whole_ids_even_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["enqueue", "shop:app", "mail", '["a@b"]']) == 0
     job_id = capsys.readouterr().out.strip()
@@ -252,7 +263,7 @@ def test_check_warns_of_jobs_that_nobody_serves(capsys: pytest.CaptureFixture[st
 def test_migrate_says_what_it_did(capsys: pytest.CaptureFixture[str]) -> None:
     first = answer(capsys, "migrate", "--store", "sqlite:///new.db")
 
-    assert first["applied"] == [1]
+    assert first["applied"] == list(range(1, NEWEST + 1))
     assert run(["migrate", "--store", "sqlite:///new.db"]) == 0
     assert "up to date" in capsys.readouterr().out
 

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from windlass.cli import check, demo, dev, enqueue, jobs, migrate, worker
+from windlass.cli import check, demo, dev, enqueue, jobs, migrate, why, worker
 from windlass.cli.failures import exit_code_of, tell
 
 cli = typer.Typer(
@@ -21,6 +21,7 @@ cli.command("worker")(worker.worker)
 cli.command("dev")(dev.dev)
 cli.command("enqueue")(enqueue.enqueue)
 cli.add_typer(jobs.commands, name="jobs")
+cli.command("why")(why.why)
 cli.command("migrate")(migrate.migrate)
 cli.command("check")(check.check)
 cli.command("demo")(demo.demo)

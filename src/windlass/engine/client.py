@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import datetime
 from types import MappingProxyType
 
 from windlass.core.lifecycle import after_cancel
+from windlass.core.why import Why, explain
 from windlass.engine.waiter import Waiter
 from windlass.errors import JobNotFailed, JobNotFound, ResultTimeout
 from windlass.model.jobs import (
@@ -157,6 +159,12 @@ class Client:
     async def events(self, job_id: JobId) -> list[Event]:
         """Return the history of a job's failures and of what operators did to it."""
         return await self._store.events(job_id)
+
+    async def why(self, job_id: JobId, now: datetime) -> Why:
+        """Tell why a job does not run, or that it does.  Raises: JobNotFound."""
+        job = await self.get(job_id)
+        queued = (await self.counts()).get((job.queue, State.QUEUED), 0)
+        return explain(job, await self.workers(), queued, now)
 
     async def workers(self) -> list[WorkerRow]:
         """Return the workers that hold a lease."""

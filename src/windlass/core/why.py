@@ -1,0 +1,146 @@
+"""Why a job does not run: the one cause, from what the store knows.  Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from windlass.model.jobs import Job, Reason, State
+from windlass.model.workers import WorkerRow
+
+
+class Cause(StrEnum):
+    """The causes, each with its own way on."""
+
+    ENDED = "ended"
+    DEAD = "dead"  # it failed, and nobody has retried or discarded it
+    POISON = "poison"
+    EXPIRED = "expired"
+    RUNNING = "running"
+    STOPPING = "stopping"  # it runs, and a cancel was requested
+    WORKER_LOST = "worker_lost"
+    NOT_DUE = "not_due"
+    RETRYING = "retrying"
+    SNOOZED = "snoozed"
+    UNKNOWN_TASK = "unknown_task"
+    HELD = "held"
+    WAITING = "waiting"
+    NO_WORKER = "no_worker"
+    QUEUE_NOT_SERVED = "queue_not_served"
+    NO_FREE_SLOT = "no_free_slot"
+    NEXT = "next"  # nothing is in its way
+
+
+class Why(msgspec.Struct, frozen=True, kw_only=True):
+    """The cause in one word, in a sentence, and what to do about it."""
+
+    cause: Cause
+    because: str
+    way_on: str
+
+
+def explain(job: Job, workers: Sequence[WorkerRow], queued: int, now: datetime) -> Why:
+    """Return why a job does not run, or that it does.
+
+    workers: all of which the store has a lease.
+    queued:  how many jobs are queued in the job's queue, itself included.
+    """
+    live = [worker for worker in workers if worker.lease_until > now]
+    match job.state:
+        case State.SUCCEEDED | State.CANCELLED | State.SKIPPED:
+            told = f"it is over: {job.state} at {job.ended_at}"
+            return _why(Cause.ENDED, told, "nothing is left to do")
+        case State.FAILED:
+            return _failed(job)
+        case State.RUNNING:
+            return _running(job, live)
+        case State.HELD:
+            return _why(Cause.HELD, f"it is held: {job.reason}", "resume what holds it")
+        case State.WAITING:
+            return _why(Cause.WAITING, f"it waits for: {job.reason}", "look at what it waits for")
+    if not live:
+        return _why(
+            Cause.NO_WORKER,
+            "no worker lives: nobody claims jobs, nor looks when they are due",
+            "start one: windlass worker module:app",
+        )
+    if job.expires_at is not None and job.expires_at <= now:
+        return _why(
+            Cause.EXPIRED,
+            f"it was to start before {job.expires_at}; the next sweep will fail it",
+            "enqueue it again with a later expires",
+        )
+    return _scheduled(job, now) if job.state is State.SCHEDULED else _queued(job, live, queued)
+
+
+def _failed(job: Job) -> Why:
+    if job.resolved_at is not None:
+        told = f"it failed, and was retried or discarded at {job.resolved_at}"
+        return _why(Cause.ENDED, told, "nothing is left to do")
+    way_on = f"windlass jobs retry {job.id}, or windlass jobs discard {job.id}"
+    match job.reason:
+        case Reason.POISON:
+            told = f"{job.losses} workers were lost while they ran it"
+            return _why(Cause.POISON, told, f"find out what kills them, then {way_on}")
+        case Reason.EXPIRED:
+            return _why(Cause.EXPIRED, f"it had not started by {job.expires_at}", way_on)
+        case _:
+            error = job.error_type or job.reason
+            told = f"attempt {job.attempt} failed with {error}, and it was the last"
+            return _why(Cause.DEAD, told, f"windlass jobs show {job.id}, then {way_on}")
+
+
+def _running(job: Job, live: Sequence[WorkerRow]) -> Why:
+    holder = next((worker for worker in live if worker.id == job.worker), None)
+    if holder is None:
+        return _why(
+            Cause.WORKER_LOST,
+            f"its worker {job.worker} is lost; the next sweep of a live worker queues it again",
+            "wait" if live else "start a worker: windlass worker module:app",
+        )
+    where = f"attempt {job.attempt} runs since {job.started_at} on {holder.host}, pid {holder.pid}"
+    if job.reason is Reason.CANCEL_REQUESTED:
+        told = f"{where}; it was asked to stop"
+        return _why(Cause.STOPPING, told, "plain functions stop where they check_cancelled()")
+    return _why(Cause.RUNNING, where, "wait")
+
+
+def _scheduled(job: Job, now: datetime) -> Why:
+    due = f"due at {job.due_at}" if job.due_at > now else "due now, the next sweep queues it"
+    match job.reason:
+        case Reason.RETRY:
+            told = f"attempt {job.attempt} failed with {job.error_type}; the next is {due}"
+            return _why(Cause.RETRYING, told, f"windlass jobs show {job.id} tells the error")
+        case Reason.SNOOZE:
+            return _why(Cause.SNOOZED, f"it asked to run later; it is {due}", "wait")
+        case Reason.UNKNOWN_TASK:
+            told = f"the worker that had it knows no task {job.task!r}; another try is {due}"
+            return _why(Cause.UNKNOWN_TASK, told, "start a worker whose app has this task")
+        case _:
+            return _why(Cause.NOT_DUE, f"it is {due}", "wait")
+
+
+def _queued(job: Job, live: Sequence[WorkerRow], queued: int) -> Why:
+    serving = [worker for worker in live if job.queue in worker.queues]
+    if not serving:
+        others = sorted({queue for worker in live for queue in worker.queues})
+        return _why(
+            Cause.QUEUE_NOT_SERVED,
+            f"no live worker serves its queue {job.queue!r}; served are {', '.join(others)}",
+            f"start one: windlass worker module:app --queues {job.queue}",
+        )
+    slots = sum(worker.slots for worker in serving)
+    if sum(worker.running for worker in serving) >= slots:
+        return _why(
+            Cause.NO_FREE_SLOT,
+            f"all {slots} slots of {len(serving)} workers are taken; {queued} jobs are queued in "
+            f"{job.queue!r}, those of higher priority first",
+            "wait, start more workers, or enqueue with a higher priority",
+        )
+    told = f"nothing is in its way: {len(serving)} workers serve {job.queue!r}, with free slots"
+    return _why(Cause.NEXT, told, "look again")
+
+
+def _why(cause: Cause, because: str, way_on: str) -> Why:
+    return Why(cause=cause, because=because, way_on=way_on)
