@@ -142,10 +142,10 @@ def raising_generator(error: BaseException, *, after: bool) -> Any:
 @pytest.mark.parametrize("make", [raising, raising_generator])
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(
-    ("error", "retryable"), [(ConnectionError("x"), True), (KeyError(), False)]
+    ("error", "retryable"), [(OSError("x"), True), (KeyError(), False), (SystemExit(1), False)]
 )
 async def test_what_a_middleware_raises_is_the_attempts_failure_under_its_policy(
-    make: Any, after: bool, error: Exception, retryable: bool
+    make: Any, after: bool, error: BaseException, retryable: bool
 ) -> None:
     outcome, runs = await attempt(transparent, make(error, after=after), transparent_generator)
 

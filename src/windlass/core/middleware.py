@@ -88,12 +88,12 @@ async def attempt_through(
         if task is not None and task.cancelling():
             raise
         return outcome_of(call.spec, error, skip_frames=0)
-    except Exception as error:
+    except BaseException as error:
         return outcome_of(call.spec, error, skip_frames=0)
     if not isinstance(outcome, Outcome):
         why = f"it returned {outcome!r}, not what proceed() had returned"
-        error = MiddlewareBroke(_name(middlewares[0]), why)
-        return Failed(error_info(error, skip_frames=0), retryable=False)
+        broke = MiddlewareBroke(_name(middlewares[0]), why)
+        return Failed(error_info(broke, skip_frames=0), retryable=False)
     return outcome
 
 
