@@ -351,7 +351,10 @@ class Worker:
         )
 
     def _tell_of_end(self, transition: Transition, was_applied: bool) -> None:
-        claim, seconds = self._ended.pop((transition.job_id, transition.fence))
+        told = self._ended.pop((transition.job_id, transition.fence), None)
+        if told is None:  # an observer's bookkeeping must never hold up a write
+            return
+        claim, seconds = told
         self._tell_of_claim(
             kind_of(transition) if was_applied else NoticeKind.REFUSED,
             claim,
