@@ -1,6 +1,7 @@
 """The app: the user's registry of tasks, bound to a store."""
 
 import asyncio
+import inspect
 import os
 import random
 import secrets
@@ -18,12 +19,13 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from windlass.config import load_settings
+from windlass.core.capture import type_name
 from windlass.core.ids import JobIds
 from windlass.core.middleware import enqueue_through
 from windlass.core.retry import Delay, seconds_of
@@ -31,6 +33,7 @@ from windlass.core.tasks import TaskSpec, check_name
 from windlass.engine.client import Client
 from windlass.engine.observers import Observer, Observers
 from windlass.engine.worker import Worker, WorkerOptions
+from windlass.errors import BadOption, LifespanBroke
 from windlass.model.jobs import Finished, JobId, JobRequest, WorkerId
 from windlass.model.notices import Notice, NoticeKind
 from windlass.model.workers import WorkerInfo
@@ -44,6 +47,8 @@ from windlass.tasks import AnyTask, Enqueuer, JobHandle, check_requests
 R = TypeVar("R")
 T = TypeVar("T")
 OB = TypeVar("OB", bound=Observer)
+Lifespan = Callable[[], AsyncIterator[Any]]
+LS = TypeVar("LS", bound=Lifespan)
 
 _apps: "weakref.WeakSet[App]" = weakref.WeakSet()
 _left_to_parents: list[object] = []
@@ -66,6 +71,7 @@ class App(Registry):
         self._is_embedded = is_embedded(self.settings.store)
         super().__init__()
         self._observers: list[Observer] = []
+        self._lifespan: Lifespan | None = None
         self._begin()
         _apps.add(self)
 
@@ -105,6 +111,22 @@ class App(Registry):
         """Take in one task of a router.  Raises: BadTask."""
         limit = self.settings.payload_limit_bytes
         task.spec = self._enter(replace(spec, result_limit_bytes=limit), task)
+
+    def lifespan(self, resources: LS) -> LS:
+        """Make what the attempts of one worker share; may be a decorator.
+
+        ``async def () -> AsyncIterator``, which yields once: what stands before ``yield`` runs
+        before a worker claims anything, what follows runs when its last attempt has ended.
+        What it yields is ``context().state``, but not in child processes.
+        Raises: BadOption, for another shape, or if there is one already.
+        """
+        yields: bool = inspect.isasyncgenfunction(resources)
+        if not yields:
+            raise BadOption("lifespan", resources, "must be an async function which yields once")
+        if self._lifespan is not None:
+            raise BadOption("lifespan", resources, "there is one already; make one of the two")
+        self._lifespan = resources
+        return resources
 
     def _enqueuer(self) -> Enqueuer:
         return self
@@ -342,9 +364,11 @@ class App(Registry):
         """
         settings = self.settings
         slots = settings.concurrency if concurrency is None else concurrency
-        store = make_store(settings.store, settings)
-        await store.open()
-        try:
+        async with AsyncExitStack() as stack:
+            store = make_store(settings.store, settings)
+            stack.push_async_callback(store.close)
+            await store.open()
+            state = await stack.enter_async_context(self._lifetime())
             specs = self._specs_in_middleware()
             worker = Worker(
                 store,
@@ -354,12 +378,30 @@ class App(Registry):
                 new_info=lambda: self._worker_info(queues, slots),
                 chance=random.random,
                 observers=Observers(self._observers),
+                state=state,
             )
             if on_ready is not None:
                 on_ready(worker)
             await worker.run()
+
+    @asynccontextmanager
+    async def _lifetime(self) -> AsyncIterator[Any]:
+        """Hold what the lifespan has made.  Raises: LifespanBroke."""
+        if self._lifespan is None:
+            yield None
+            return
+        resources = AsyncExitStack()
+        try:
+            state = await resources.enter_async_context(asynccontextmanager(self._lifespan)())
+        except Exception as error:
+            raise LifespanBroke("start", f"{type_name(type(error))}: {error}") from error
+        try:
+            yield state
         finally:
-            await store.close()
+            try:
+                await resources.aclose()
+            except Exception as error:
+                raise LifespanBroke("end", f"{type_name(type(error))}: {error}") from error
 
     def queues(self, asked: Sequence[str] | None = None) -> tuple[str, ...]:
         """Return the queues which a worker of this app serves."""

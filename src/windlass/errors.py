@@ -8,6 +8,7 @@ WindlassError
 │   ├── MissingExtra            an optional dependency is not installed
 │   ├── AppNotFound             `module:app` does not lead to an App
 │   ├── BadTask                 a task is defined in a way that cannot be kept
+│   ├── LifespanBroke           an app's lifespan raised at its start or at its end
 │   ├── BadMiddleware           a middleware has none of the shapes there are
 │   ├── SchemaMissing           the store holds no Windlass tables
 │   ├── SchemaTooNew            the store was migrated by a newer Windlass
@@ -164,6 +165,18 @@ class BadTask(ConfigurationError):
 
     def __str__(self) -> str:
         return f"task {self.task!r}: {self.why}"
+
+
+class LifespanBroke(ConfigurationError):
+    """An app's lifespan raised at its start, so nothing was claimed, or at its end."""
+
+    def __init__(self, when: str, error: str) -> None:
+        super().__init__(when, error)
+        self.when = when
+        self.error = error
+
+    def __str__(self) -> str:
+        return f"the lifespan of the app raised at its {self.when}: {self.error}"
 
 
 class BadMiddleware(ConfigurationError):

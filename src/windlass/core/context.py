@@ -1,6 +1,7 @@
 """The context of the attempt that runs: what its code may know of itself."""
 
 from contextvars import ContextVar
+from typing import Any
 
 from windlass.errors import AttemptCancelled, NotInAttempt
 from windlass.model.jobs import Claim, JobId, headers_of
@@ -12,6 +13,7 @@ class Context:
     """What a running attempt knows of itself.
 
     idempotency_key: the same for each write of this attempt, different for the next.
+    state:           what the app's lifespan has made; None without one, and in a child process.
     headers:         what middleware sent along with the job, texts by name.
     """
 
@@ -23,16 +25,18 @@ class Context:
         "fence",
         "job_id",
         "queue",
+        "state",
         "task",
     )
 
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: Claim, state: Any = None) -> None:
         self.job_id: JobId = claim.job_id
         self.task = claim.task
         self.queue = claim.queue
         self.attempt = claim.attempt
         self.failures = claim.failures
         self.fence = claim.fence
+        self.state = state
         self._headers = claim.headers
         self._cancelled = False  # one writer, one word: no lock needed
 

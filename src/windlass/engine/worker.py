@@ -58,11 +58,11 @@ class Running:
 
     __slots__ = ("began_at", "claim", "context", "spec", "stopped", "task")
 
-    def __init__(self, claim: Claim, spec: TaskSpec, began_at: float) -> None:
+    def __init__(self, claim: Claim, spec: TaskSpec, began_at: float, state: Any) -> None:
         self.claim = claim
         self.spec = spec
         self.began_at = began_at
-        self.context = Context(claim)
+        self.context = Context(claim, state)
         self.task: asyncio.Task[None] | None = None
         self.stopped: Outcome | None = None
 
@@ -75,6 +75,7 @@ class Worker:
     new_info:  makes the description of this worker under a fresh random id.
     chance:    a random number in [0, 1), for the jitter of retries.
     observers: told what happens to the jobs, and to this worker.
+    state:     handed to each attempt in its context.
     """
 
     def __init__(
@@ -87,12 +88,14 @@ class Worker:
         new_info: Callable[[], WorkerInfo],
         chance: Callable[[], float],
         observers: Observers = NOBODY,
+        state: Any = None,
     ) -> None:
         self._store = store
         self._specs = specs
         self._executors = executors
         self._options = options
         self._chance = chance
+        self._state = state
         self._observers = observers
         self._is_observed = bool(observers)
         self._ended: dict[tuple[JobId, int], tuple[Claim, float | None]] = {}  # for observers
@@ -247,7 +250,7 @@ class Worker:
             log.warning("job %s: this worker knows no task %r", claim.job_id, claim.task)
             self._hand_over(claim, Unknown(self._options.unknown_task_delay_s))
             return
-        running = Running(claim, spec, self._now() if self._is_observed else 0.0)
+        running = Running(claim, spec, self._now() if self._is_observed else 0.0, self._state)
         self._running[claim.job_id] = running
         if self._is_observed:
             self._tell_of_claim(NoticeKind.STARTED, claim)
