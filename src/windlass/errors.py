@@ -24,6 +24,7 @@ WindlassError
 │   ├── JobNotFound             no job has this id
 │   ├── JobNotFailed            only a failed job can be retried or discarded
 │   ├── NotIncluded             a router's task was used before an app included it
+│   ├── WouldDeadlock           a blocking call in the event loop that would have to serve it
 │   ├── NotInAttempt            context() was called outside of a running task
 │   └── ResultTimeout           the job did not end within the time given
 ├── UnavailableError        the operator; trying again may help
@@ -374,6 +375,16 @@ class NotIncluded(UsageError):
 
     def __str__(self) -> str:
         return "this router is not part of an app yet; call app.include(router) first"
+
+
+class WouldDeadlock(UsageError):
+    """A blocking call was made in the very event loop that would have to serve it."""
+
+    def __str__(self) -> str:
+        return (
+            "this blocking call would wait for itself: middleware runs in the app's own event "
+            "loop; await the call's async form there (aenqueue, aresult, …)"
+        )
 
 
 class NotInAttempt(UsageError):

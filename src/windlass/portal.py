@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from windlass.errors import WouldDeadlock
+
 T = TypeVar("T")
 
 
@@ -42,7 +44,12 @@ class Portal:
         return self._loop is not None
 
     def call(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run ``work()`` on the portal's loop and return what it returns."""
+        """Run ``work()`` on the portal's loop and return what it returns.
+
+        Raises: WouldDeadlock, in that very loop.
+        """
+        if threading.current_thread() is self._thread:
+            raise WouldDeadlock
         future = asyncio.run_coroutine_threadsafe(work(), self._running_loop())
         try:
             return future.result()

@@ -24,6 +24,7 @@ from windlass import (
     Succeeded,
     context,
 )
+from windlass.errors import WouldDeadlock
 
 Attempt = Proceed[AttemptCall, Outcome]
 Enqueue = Proceed[EnqueueCall, Sequence[JobId]]
@@ -220,4 +221,34 @@ def test_blocking_calls_run_it_too(store_url: str) -> None:
     app.enqueue_many([noop.prepare(), *(other.prepare() for _ in range(5))])
 
     assert len(app.blocking(lambda client: client.jobs())) == 7
+    app.close()
+
+
+def test_a_blocking_call_in_middleware_is_refused_where_it_would_wait_for_itself(
+    store_url: str,
+) -> None:
+    app = quick_app(store_url)
+
+    @app.task
+    def other() -> None: ...
+
+    async def blocks(call: EnqueueCall, proceed: Enqueue) -> Sequence[JobId]:
+        other.enqueue()
+        return await proceed(call)
+
+    async def awaits(call: EnqueueCall, proceed: Enqueue) -> Sequence[JobId]:
+        await other.aenqueue()
+        return await proceed(call)
+
+    @app.task(around_enqueue=[blocks])
+    def wrong() -> None: ...
+
+    @app.task(around_enqueue=[awaits])
+    def right() -> None: ...
+
+    with pytest.raises(WouldDeadlock, match="aenqueue"):
+        wrong.enqueue()
+    right.enqueue()
+
+    assert len(app.blocking(lambda client: client.jobs())) == 2
     app.close()
