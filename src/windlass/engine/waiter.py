@@ -13,6 +13,7 @@ from windlass.model.topics import DONE
 from windlass.ports import Bell, Store
 
 POLL_S = 0.5
+MANY = 2_000  # above so many, looks without a bell are rarer: their cost stays the same
 LOOK_BATCH = 1_000
 QUIET_S = 0.002  # looks are at least this far apart, however often the bell rings
 
@@ -113,7 +114,7 @@ class Waiter:
     async def _watch(self) -> None:
         assert self._bell is not None
         while self._futures:
-            await self._bell.wait(POLL_S)
+            await self._bell.wait(POLL_S * max(1.0, len(self._futures) / MANY))
             await self._look([i for i, future in self._futures.items() if not future.done()])
             await asyncio.sleep(QUIET_S)
 
