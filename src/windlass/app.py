@@ -211,7 +211,7 @@ class App(Registry):
         held = list(jobs)
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
         ids = [job.id for job in held]
-        ended = await (await self.client()).wait(ids, timeout_s=timeout_s)
+        ended = await (await self.client()).wait(ids, timeout_s=timeout_s, known=True)
         return [job.value_of(ended[job.id]) for job in held]
 
     def as_completed(
@@ -249,7 +249,8 @@ class App(Registry):
         """Block until a job has ended.  Raises: ResultTimeout."""
 
         async def wait() -> Finished:
-            return (await (await self.client()).wait([job_id], timeout_s=timeout_s))[job_id]
+            client = await self.client()
+            return (await client.wait([job_id], timeout_s=timeout_s, known=True))[job_id]
 
         return self._portal.call(wait)
 

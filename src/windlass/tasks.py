@@ -208,7 +208,8 @@ class JobHandle(Generic[R]):
         """Wait for the job's end and return its value; see :meth:`result`."""
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
         client = await self._app.client()
-        return self.value_of((await client.wait([self.id], timeout_s=timeout_s))[self.id])
+        ended = await client.wait([self.id], timeout_s=timeout_s, known=True)
+        return self.value_of(ended[self.id])
 
     def job(self) -> Job:
         """Return the job as it stands in the store."""

@@ -79,7 +79,7 @@ async def test_an_end_is_heard_before_the_next_look_is_due() -> None:
 async def test_ten_thousand_waiters_share_the_looks() -> None:
     async with opened() as (store, client):
         job_ids = await enqueue(client, 10_000)
-        waiting = [asyncio.create_task(client.wait([job_id])) for job_id in job_ids]
+        waiting = [asyncio.create_task(client.wait([job_id], known=True)) for job_id in job_ids]
         await asyncio.sleep(0.1)
 
         assert store.looks == 10_000 / LOOK_BATCH

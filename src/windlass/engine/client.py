@@ -60,22 +60,28 @@ class Client:
         return job
 
     async def wait(
-        self, job_ids: Sequence[JobId], *, timeout_s: float | None = None
+        self, job_ids: Sequence[JobId], *, timeout_s: float | None = None, known: bool = False
     ) -> Mapping[JobId, Finished]:
         """Return how each of the jobs ended, once all have.
 
+        known:  they do exist.  If that is not said, who waits for long looks whether they do:
+                nobody waits for ever for a job that does not exist.
         Raises: JobNotFound, ResultTimeout (the jobs go on), StoreUnavailable.
         """
-        first_s = DOUBT_S if timeout_s is None else min(timeout_s, DOUBT_S)
-        ended = await self._waiter.wait(job_ids, first_s)
+        ended: dict[JobId, Finished] = {}
+        rest_s = timeout_s
+        if not known:
+            doubt_s = DOUBT_S if timeout_s is None else min(timeout_s, DOUBT_S)
+            ended = await self._waiter.wait(job_ids, doubt_s)
+            for job_id in dict.fromkeys(job_ids):
+                if job_id not in ended:
+                    await self.get(job_id)
+            rest_s = None if timeout_s is None else timeout_s - doubt_s
         left = [job_id for job_id in job_ids if job_id not in ended]
-        if left:
-            await self.get(left[0])  # nobody waits for ever for a job that does not exist
-            rest_s = None if timeout_s is None else timeout_s - first_s
-            ended |= await self._waiter.wait(left, rest_s)
-            left = [job_id for job_id in left if job_id not in ended]
-        if left:
-            raise ResultTimeout(left[0], timeout_s or 0.0, (await self.get(left[0])).state)
+        ended |= await self._waiter.wait(left, rest_s)
+        late = next((job_id for job_id in left if job_id not in ended), None)
+        if late is not None:
+            raise ResultTimeout(late, timeout_s or 0.0, (await self.get(late)).state)
         return MappingProxyType(ended)
 
     async def each_ended(
