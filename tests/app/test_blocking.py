@@ -1,9 +1,8 @@
 """The blocking face: from threads, from forked processes, from inside and outside event loops."""
 
 import asyncio
-import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
@@ -11,6 +10,7 @@ from datetime import date
 import pytest
 
 from tests.app.live import WAIT_S, quick_app, working
+from tests.forks import in_a_fork
 from tests.servers import PostgresServer
 from windlass import App, JobFailed, State
 from windlass.errors import JobNotFound, StoreUnavailable
@@ -142,22 +142,6 @@ def test_a_job_is_found_by_its_id_in_another_program(store_url: str) -> None:
             elsewhere.job("nothing")
     app.close()
     elsewhere.close()
-
-
-def in_a_fork(act: Callable[[], str]) -> str:
-    """Run something in a forked child and return what it told."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.write(writing, act().encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        told = pipe.read()
-    os.waitpid(child, 0)
-    return told
 
 
 def test_an_app_that_was_used_before_a_fork_works_on_both_sides(store_url: str) -> None:

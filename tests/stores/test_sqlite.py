@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import os
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from tests.forks import become_nobody, in_a_fork
 from windlass.errors import (
     BadStoreUrl,
     SchemaTooNew,
@@ -139,23 +139,19 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_a_read_only_folder_is_told_so(tmp_path: Path) -> None:
     folder = tmp_path / "locked"
     folder.mkdir(mode=0o555)
-    code = (
-        "import sys\n"
-        "from windlass.portal import drive\n"
-        "from windlass.stores.sqlite import SqliteStore\n"
-        "from windlass.errors import StoreReadOnly\n"
-        "try: drive(SqliteStore(sys.argv[1]).open())\n"
-        "except StoreReadOnly as error: print(error)\n"
-    )
     for part in (folder, *folder.parents):
         if part.owner() == "root" and part != Path("/"):
             part.chmod(part.stat().st_mode | 0o055)
-    # Root may write everywhere, so the test becomes nobody.
-    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    command = [*(as_nobody if os.getuid() == 0 else []), sys.executable, "-c", code]
-    done = subprocess.run([*command, str(folder / "a.db")], capture_output=True, text=True)
 
-    assert "cannot be written" in done.stdout, done.stderr
+    def open_as_nobody() -> str:
+        become_nobody()
+        drive(SqliteStore(folder / "a.db").open())
+        return "opened"
+
+    told = in_a_fork(open_as_nobody)
+
+    assert told.startswith("StoreReadOnly")
+    assert "cannot be written" in told
     assert list(folder.iterdir()) == []
 
 
