@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 from windlass.config import load_settings
 from windlass.core.capture import type_name
 from windlass.core.ids import JobIds
-from windlass.core.middleware import enqueue_through
+from windlass.core.middleware import EnqueueMiddleware, enqueue_through
 from windlass.core.retry import Delay, seconds_of
 from windlass.core.tasks import TaskSpec, check_name
 from windlass.engine.client import Client
@@ -70,6 +70,7 @@ class App(Registry):
         self.settings, self.setting_sources = load_settings(overrides, os.environ, Path.cwd())
         self._is_embedded = is_embedded(self.settings.store)
         super().__init__()
+        self._around_enqueue_of: dict[str, Sequence[EnqueueMiddleware]] = {}
         self._observers: list[Observer] = []
         self._lifespan: Lifespan | None = None
         self._begin()
@@ -108,9 +109,12 @@ class App(Registry):
         router.join(self)
 
     def adopt(self, spec: TaskSpec, task: AnyTask) -> None:
-        """Take in one task of a router.  Raises: BadTask."""
-        limit = self.settings.payload_limit_bytes
-        task.spec = self._enter(replace(spec, result_limit_bytes=limit), task)
+        """Take in a task, of its own or of a router.  Raises: BadTask."""
+        spec = replace(spec, result_limit_bytes=self.settings.payload_limit_bytes)
+        self._enter(spec, task)
+        task.spec = spec
+        if spec.around_enqueue:
+            self._around_enqueue_of[spec.name] = spec.around_enqueue
 
     def lifespan(self, resources: LS) -> LS:
         """Make what the attempts of one worker share; may be a decorator.
@@ -120,7 +124,7 @@ class App(Registry):
         What it yields is ``context().state``, but not in child processes.
         Raises: BadOption, for another shape, or if there is one already.
         """
-        yields: bool = inspect.isasyncgenfunction(resources)
+        yields: bool = inspect.isasyncgenfunction(resources)  # as a plain bool it narrows no type
         if not yields:
             raise BadOption("lifespan", resources, "must be an async function which yields once")
         if self._lifespan is not None:

@@ -51,7 +51,6 @@ class Registry(ABC):
         self._specs: dict[str, TaskSpec] = {}
         self._around_attempt: list[AttemptMiddleware] = []
         self._around_enqueue: list[EnqueueMiddleware] = []
-        self._around_enqueue_of: dict[str, Sequence[EnqueueMiddleware]] = {}
 
     @property
     def specs(self) -> Mapping[str, TaskSpec]:
@@ -145,18 +144,15 @@ class Registry(ABC):
         self.adopt(spec, task)
         return task
 
+    @abstractmethod
     def adopt(self, spec: TaskSpec, task: AnyTask) -> None:
         """Take in a task under its name.  Raises: BadTask."""
-        self._enter(spec, task)
 
-    def _enter(self, spec: TaskSpec, task: AnyTask) -> TaskSpec:
+    def _enter(self, spec: TaskSpec, task: AnyTask) -> None:
         if spec.name in self._tasks:
             raise BadTask(spec.name, "a task of this name is already registered; pass name=…")
         self._specs[spec.name] = spec
         self._tasks[spec.name] = task
-        if spec.around_enqueue:
-            self._around_enqueue_of[spec.name] = spec.around_enqueue
-        return spec
 
     def around_attempt(self, middleware: AM) -> AM:
         """Run a middleware around each attempt of every task; may stand as a decorator.

@@ -3,14 +3,11 @@
 Source: the semantic conventions for messaging, https://opentelemetry.io/docs/specs/semconv/.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from windlass.core.middleware import AttemptCall, EnqueueCall
+from windlass import App, AttemptCall, EnqueueCall, Failed, JobId, Outcome, Proceed, Router
 from windlass.errors import MissingExtra
-from windlass.model.jobs import JobId
-from windlass.model.outcomes import Failed, Outcome
-from windlass.registry import Registry
 
 try:
     from opentelemetry import propagate, trace
@@ -33,13 +30,13 @@ class Traces:
     def __init__(self, provider: TracerProvider | None = None) -> None:
         self._tracer = trace.get_tracer("windlass", tracer_provider=provider)
 
-    def install(self, registry: Registry) -> None:
+    def install(self, app: App | Router) -> None:
         """Register for all tasks of an app or a router."""
-        registry.around_enqueue(self.enqueue)
-        registry.around_attempt(self.attempt)
+        app.around_enqueue(self.enqueue)
+        app.around_attempt(self.attempt)
 
     async def enqueue(
-        self, call: EnqueueCall, proceed: Callable[[EnqueueCall], Awaitable[Sequence[JobId]]]
+        self, call: EnqueueCall, proceed: Proceed[EnqueueCall, Sequence[JobId]]
     ) -> Sequence[JobId]:
         """Trace one round trip of an enqueue."""
         queues = sorted({request.queue for request in call.requests})
@@ -58,9 +55,7 @@ class Traces:
             requests = tuple(request.with_headers(carrier) for request in call.requests)
             return await proceed(EnqueueCall(requests))
 
-    async def attempt(
-        self, call: AttemptCall, proceed: Callable[[AttemptCall], Awaitable[Outcome]]
-    ) -> Outcome:
+    async def attempt(self, call: AttemptCall, proceed: Proceed[AttemptCall, Outcome]) -> Outcome:
         """Trace one attempt."""
         context = call.context
         facts: dict[str, Any] = {

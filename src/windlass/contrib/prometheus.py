@@ -1,7 +1,7 @@
 """Prometheus metrics of what an app and its workers do."""
 
+from windlass import Notice, NoticeKind
 from windlass.errors import MissingExtra
-from windlass.model.notices import Notice, NoticeKind
 
 try:
     from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram

@@ -1,5 +1,6 @@
 """The context of the attempt that runs: what its code may know of itself."""
 
+import asyncio
 from contextvars import ContextVar
 from typing import Any
 
@@ -74,6 +75,12 @@ def context() -> Context:
         return _CURRENT.get()
     except LookupError:
         raise NotInAttempt from None
+
+
+def is_cancelled() -> bool:
+    """Tell whether somebody asked the running asyncio task to stop; else it is the code's own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def enter_context(current: Context) -> None:

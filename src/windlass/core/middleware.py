@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from windlass.core.capture import error_info
-from windlass.core.context import Context
+from windlass.core.context import Context, is_cancelled
 from windlass.core.tasks import TaskSpec, outcome_of
 from windlass.errors import BadMiddleware, MiddlewareBroke
 from windlass.model.jobs import Claim, JobId, JobRequest
@@ -23,9 +23,7 @@ from windlass.model.outcomes import Failed, Outcome
 C = TypeVar("C")
 A = TypeVar("A")
 Proceed = Callable[[C], Awaitable[A]]
-Middleware = (
-    Callable[[C, Callable[[C], Awaitable[A]]], Awaitable[A]] | Callable[[C], Generator[C, A, Any]]
-)
+Middleware = Callable[[C, Proceed[C, A]], Awaitable[A]] | Callable[[C], Generator[C, A, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +81,9 @@ async def attempt_through(
     """
     try:
         outcome = await chained(middlewares, run)(call)
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        return outcome_of(call.spec, error, skip_frames=0)
     except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and is_cancelled():
+            raise
         return outcome_of(call.spec, error, skip_frames=0)
     if not isinstance(outcome, Outcome):
         why = f"it returned {outcome!r}, not what proceed() had returned"
@@ -128,33 +123,30 @@ async def _through_own(
     call: EnqueueCall,
 ) -> Sequence[JobId]:
     """Show a task's middleware its own requests only; the others go along."""
-    is_own = [request.task == task for request in call.requests]
-    others: dict[int, JobId] = {}
+    places = [n for n, request in enumerate(call.requests) if request.task == task]
+    if not places:
+        return await inner(call)
+    ids: dict[int, JobId] = {}
 
     async def proceed(own: EnqueueCall) -> Sequence[JobId]:
-        if len(own.requests) != sum(is_own):
-            why = f"it proceeds with {len(own.requests)} requests and was given {sum(is_own)}"
+        if len(own.requests) != len(places):
+            why = f"it proceeds with {len(own.requests)} requests and was given {len(places)}"
             raise MiddlewareBroke(_name(middlewares[0]), why)
-        replaced = iter(own.requests)
-        merged = [
-            next(replaced) if mine else request
-            for request, mine in zip(call.requests, is_own, strict=True)
-        ]
-        ids = await inner(EnqueueCall(tuple(merged)))
-        others.update({n: ids[n] for n, mine in enumerate(is_own) if not mine})
-        return [job_id for job_id, mine in zip(ids, is_own, strict=True) if mine]
+        merged = list(call.requests)
+        for n, request in zip(places, own.requests, strict=True):
+            merged[n] = request
+        ids.update(enumerate(await inner(EnqueueCall(tuple(merged)))))
+        return [ids[n] for n in places]
 
-    if not any(is_own):
-        return await inner(call)
-    own = EnqueueCall(tuple(r for r, mine in zip(call.requests, is_own, strict=True) if mine))
-    ids = await chained(middlewares, proceed)(own)
-    _check_ids(_name(middlewares[0]), own, ids)
-    if len(others) < len(is_own) - len(ids):  # it did not proceed, and must not stop the others
-        rest = [n for n, mine in enumerate(is_own) if not mine]
-        stored = await inner(EnqueueCall(tuple(call.requests[n] for n in rest)))
-        others = dict(zip(rest, stored, strict=True))
-    given = iter(ids)
-    return [next(given) if mine else others[n] for n, mine in enumerate(is_own)]
+    own = EnqueueCall(tuple(call.requests[n] for n in places))
+    own_ids = await chained(middlewares, proceed)(own)
+    _check_ids(_name(middlewares[0]), own, own_ids)
+    others = sorted(set(range(len(call.requests))) - set(places))
+    if others and not ids:  # it did not proceed, and must not stop the others
+        stored = await inner(EnqueueCall(tuple(call.requests[n] for n in others)))
+        ids.update(zip(others, stored, strict=True))
+    ids.update(zip(places, own_ids, strict=True))
+    return [ids[n] for n in range(len(call.requests))]
 
 
 def _check_ids(name: str, call: EnqueueCall, ids: Any) -> None:

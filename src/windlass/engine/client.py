@@ -169,7 +169,8 @@ class Client:
     async def why(self, job_id: JobId, now: datetime) -> Why:
         """Tell why a job does not run, or that it does.  Raises: JobNotFound."""
         job = await self.get(job_id)
-        queued = (await self.counts()).get((job.queue, State.QUEUED), 0)
+        counts = await self.counts() if job.state is State.QUEUED else {}
+        queued = counts.get((job.queue, State.QUEUED), 0)
         return explain(job, await self.workers(), queued, now)
 
     async def workers(self) -> list[WorkerRow]:

@@ -86,8 +86,8 @@ class Waiter:
         if job_id not in self._futures:
             self._futures[job_id] = asyncio.get_running_loop().create_future()
             self._newcomers.append(job_id)
-        if self._greeting is None or self._greeting.done():
-            self._greeting = asyncio.create_task(self._told(self._greet()))
+            if self._greeting is None or self._greeting.done():
+                self._greeting = asyncio.create_task(self._told(self._greet()))
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._told(self._watch()))
         return self._futures[job_id]

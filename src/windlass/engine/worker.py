@@ -367,12 +367,10 @@ class Worker:
         )
 
     def _tell_of_worker(self, kind: NoticeKind) -> None:
-        if self._is_observed:
-            self._observers.tell(Notice(kind=kind, worker=self._keeper.info.id))
+        self._observers.tell(Notice(kind=kind, worker=self._keeper.info.id))
 
     def _lost(self, count: int) -> None:
-        if self._is_observed:
-            self._observers.tell(Notice(kind=NoticeKind.LOST, count=count))
+        self._observers.tell(Notice(kind=NoticeKind.LOST, count=count))
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from windlass.core.context import Context, enter_context
+from windlass.core.context import Context, enter_context, is_cancelled
 from windlass.core.tasks import TaskSpec, outcome_of
 from windlass.errors import AttemptTimeout
 from windlass.model.outcomes import Outcome, Succeeded
@@ -30,11 +30,9 @@ async def attempt_async(spec: TaskSpec, payload: bytes, context: Context) -> Out
         args, kwargs = spec.signature.decode(payload)
         value = await spec.function(*args, **kwargs)
         return Succeeded(spec.signature.encode_result(value, spec.result_limit_bytes))
-    except asyncio.CancelledError as error:
-        if _is_cancelled():
-            raise
-        return outcome_of(spec, error)
     except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and is_cancelled():
+            raise
         return outcome_of(spec, error)
 
 
@@ -53,16 +51,10 @@ async def attempt_limited(
             value: Any = await spec.function(*args, **kwargs)
         return Succeeded(spec.signature.encode_result(value, spec.result_limit_bytes))
     except BaseException as error:
-        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+        if isinstance(error, asyncio.CancelledError) and is_cancelled():
             raise
         if limit.expired():
             late = AttemptTimeout(spec.name, limit_s)
             late.__cause__ = error  # it shows where the code was
             return outcome_of(spec, late)
         return outcome_of(spec, error)
-
-
-def _is_cancelled() -> bool:
-    """Tell whether somebody asked the running asyncio task to stop; else it is the code's own."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
