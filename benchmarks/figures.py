@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import figures_app  # noqa: E402
+from tests.app.live import working  # noqa: E402
 from windlass import App  # noqa: E402
-from windlass.engine.worker import Worker  # noqa: E402
 from windlass.model.jobs import JobRequest  # noqa: E402
 
 SMALL, LARGE = 10_000, 300_000
@@ -131,18 +131,13 @@ def inner_start_delay_ms(bench: Bench) -> float:
 async def _inner_start_delay_ms(url: str) -> float:
     app = App(url)
     clock = app.task(name="clock")(figures_app.clock.spec.function)
-    ready: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
-    running = asyncio.create_task(app.run_worker(concurrency=10, on_ready=ready.set_result))
-    worker = await ready
     delays = []
-    for _ in range(LATENCIES):
-        await asyncio.sleep(0.01)
-        start = time.monotonic()
-        job = await clock.aenqueue()
-        delays.append(await job.aresult(30) - start)
-    worker.stop()
-    await running
-    await app.aclose()
+    async with working(app, concurrency=10):
+        for _ in range(LATENCIES):
+            await asyncio.sleep(0.01)
+            start = time.monotonic()
+            job = await clock.aenqueue()
+            delays.append(await job.aresult(30) - start)
     return statistics.median(delays) * 1_000
 
 

@@ -1,11 +1,11 @@
 """An app and its worker in one event loop, for tests of what users hold in their hands."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from windlass import App
+from windlass import App, Job, State
 from windlass.engine.worker import Worker
 from windlass.tasks import JobHandle
 
@@ -39,9 +39,20 @@ async def working(app: App, **options: Any) -> AsyncIterator[Worker]:
         await app.aclose()
 
 
+async def until(job: "JobHandle[Any]", holds: Callable[[Job], bool]) -> Job:
+    """Wait until something holds of a job; return the job as it is then."""
+    async with asyncio.timeout(WAIT_S):
+        while not holds(found := await job.ajob()):
+            await asyncio.sleep(0.005)
+    return found
+
+
+async def running(job: "JobHandle[Any]") -> Job:
+    """Wait until a worker runs a job."""
+    return await until(job, lambda found: found.state is State.RUNNING)
+
+
 async def ended(job: "JobHandle[Any]") -> "JobHandle[Any]":
     """Wait for a job's end, however it ended."""
-    async with asyncio.timeout(WAIT_S):
-        while (await job.ajob()).ended_at is None:
-            await asyncio.sleep(0.01)
+    await until(job, lambda found: found.ended_at is not None)
     return job

@@ -59,7 +59,7 @@ def test_code_without_an_event_loop_enqueues_and_waits(store_url: str) -> None:
         assert task(4) == 8
         assert task.enqueue(21).result(WAIT_S) == 42
         assert task.enqueue(n=21).job().state in State
-        assert [job.result(WAIT_S) for job in app.enqueue_many([task.prepare(1)] * 1)] == [2]
+        assert [job.result(WAIT_S) for job in app.enqueue_many([task.prepare(1)])] == [2]
         with pytest.raises(JobFailed, match="broken"):
             fails.enqueue().result(WAIT_S)
     app.close()

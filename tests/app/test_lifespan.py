@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.app.live import WAIT_S, quick_app, working
-from windlass import App, BadOption, State, context
+from tests.app.live import WAIT_S, quick_app, running, working
+from windlass import App, BadOption, context
 from windlass.errors import LifespanBroke
 
 
@@ -44,8 +44,7 @@ async def test_it_is_made_before_the_first_attempt_and_closed_after_the_last(
         for task in (asynchronous, plain):
             await (await task.aenqueue()).aresult(WAIT_S)
         job = await slow.aenqueue()
-        while (await job.ajob()).state is not State.RUNNING:
-            await asyncio.sleep(0.005)
+        await running(job)
 
     assert order == ["made", "async", "plain", "slow", "closed"]
 

@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 import msgspec
 import pytest
 
-from tests.app.live import WAIT_S, ended, quick_app, working
+from tests.app.live import WAIT_S, ended, quick_app, running, working
 from windlass import (
     AttemptCall,
     Cancelled,
@@ -163,8 +163,7 @@ async def test_a_cancel_and_a_stop_go_through_it(store_url: str, kind: str) -> N
     async with working(app):
         cancelled, stopped = await task.aenqueue(), await task.aenqueue()
         for job in (cancelled, stopped):
-            while (await job.ajob()).state is not State.RUNNING:
-                await asyncio.sleep(0.005)
+            await running(job)
         await cancelled.acancel()
         assert (await (await ended(cancelled)).ajob()).state is State.CANCELLED
         assert closed == [cancelled.id]
@@ -188,7 +187,7 @@ async def test_it_stands_around_every_way_to_enqueue(store_url: str) -> None:
     async def noop() -> None: ...
 
     async with app.session():
-        jobs = [await noop.aenqueue(), *await app.aenqueue_many([noop.prepare()] * 1)]
+        jobs = [await noop.aenqueue(), *await app.aenqueue_many([noop.prepare()])]
         blocking = await asyncio.to_thread(lambda: [noop.enqueue(), *app.enqueue_many([])])
         priorities = [(await job.ajob()).priority for job in [*jobs, *blocking]]
 

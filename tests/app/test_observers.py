@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.app.live import WAIT_S, ended, quick_app, working
+from tests.app.live import WAIT_S, ended, quick_app, until, working
 from windlass import Cancel, JobFailed, Notice, NoticeKind, Retry, Snooze, context
 from windlass.model.jobs import WorkerId
 from windlass.model.workers import WorkerInfo
@@ -178,8 +178,7 @@ async def test_an_outcome_that_comes_too_late_is_told_as_refused(store_url: str)
         worker = notices[0].worker
         assert worker is not None
         await store.leave(worker)  # as if its lease had run out
-        while (await job.ajob()).losses == 0:
-            await asyncio.sleep(0.01)
+        await until(job, lambda found: found.losses > 0)
         gate.set()
         await told(notices, K.REFUSED)
         await job.aresult(WAIT_S)

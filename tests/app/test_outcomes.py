@@ -13,7 +13,7 @@ import msgspec
 import pydantic
 import pytest
 
-from tests.app.live import WAIT_S, ended, quick_app, working
+from tests.app.live import WAIT_S, ended, quick_app, running, until, working
 from windlass import (
     Cancel,
     JobCancelled,
@@ -236,11 +236,11 @@ async def test_higher_priorities_go_first_and_equals_in_order(store_url: str) ->
     async def note(name: str) -> None:
         order.append(name)
 
-    for name, priority in [("a", None), ("low", -100), ("high", 100), ("b", None), ("0", 0)]:
-        await note.using(priority=priority).aenqueue(name)
+    levels = [("a", None), ("low", -100), ("high", 100), ("b", None), ("0", 0)]
+    jobs = [await note.using(priority=level).aenqueue(name) for name, level in levels]
     async with working(app, concurrency=1):
-        while len(order) < 5:
-            await asyncio.sleep(0.01)
+        for job in jobs:
+            await ended(job)
 
     assert order == ["high", "a", "b", "0", "low"]
 
@@ -327,8 +327,7 @@ async def test_a_running_job_is_stopped_by_a_cancel_wherever_it_runs(store_url: 
     async with working(app):
         for task in (asynchronous, plain):
             job = await task.aenqueue()
-            while (await job.ajob()).state is not State.RUNNING:
-                await asyncio.sleep(0.005)
+            await running(job)
 
             assert await job.acancel() is State.RUNNING
             assert (await (await ended(job)).ajob()).state is State.CANCELLED
@@ -350,10 +349,7 @@ async def test_a_task_nobody_knows_waits_for_a_worker_that_does(store_url: str) 
     jobs = [await rare.aenqueue() for _ in range(20)]
     async with working(knows_not):
         assert await (await usual.aenqueue()).aresult(WAIT_S) == "done"  # nothing is blocked
-        job = await jobs[0].ajob()
-        while job.reason is not Reason.UNKNOWN_TASK:
-            job = await jobs[0].ajob()
-            await asyncio.sleep(0.01)
+        job = await until(jobs[0], lambda found: found.reason is Reason.UNKNOWN_TASK)
 
         assert (job.state, job.failures, job.losses) == (State.SCHEDULED, 0, 0)
     async with working(knows):

@@ -1,8 +1,6 @@
 """OpenTelemetry traces, with the real library: one trace from an enqueue to its attempts."""
 
 import asyncio
-import subprocess
-import sys
 
 import pytest
 from opentelemetry import trace
@@ -136,17 +134,3 @@ async def test_a_retry_of_a_dead_letter_stays_in_its_trace(
     spans = exporter.get_finished_spans()
     assert len(by_name(spans, "process default")) == 2
     assert len({trace_of(span) for span in spans}) == 1
-
-
-def test_without_the_library_the_error_names_the_extra() -> None:
-    code = (
-        "import sys; sys.modules['opentelemetry'] = None\n"
-        "from windlass.errors import MissingExtra\n"
-        "try:\n    import windlass.contrib.opentelemetry\n"
-        "except MissingExtra as error:\n    print(error)\n"
-    )
-    told = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout
-
-    assert "pip install 'windlass[traces]'" in told

@@ -1,8 +1,6 @@
 """Prometheus metrics, as the library itself serves them."""
 
 import asyncio
-import subprocess
-import sys
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -57,17 +55,3 @@ async def test_what_jobs_and_workers_do_is_counted(store_url: str) -> None:
     assert value("windlass_attempt_seconds_count", task="t", queue="q") == 4
     assert value("windlass_workers") == 0
     assert b'windlass_jobs_total{queue="q",task="t",what="failed"} 1.0' in generate_latest(registry)
-
-
-def test_without_the_library_the_error_names_the_extra() -> None:
-    code = (
-        "import sys; sys.modules['prometheus_client'] = None\n"
-        "from windlass.errors import MissingExtra\n"
-        "try:\n    import windlass.contrib.prometheus\n"
-        "except MissingExtra as error:\n    print(error)\n"
-    )
-    told = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout
-
-    assert "pip install 'windlass[metrics]'" in told
