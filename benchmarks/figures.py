@@ -1,4 +1,5 @@
 """The figures of this machine, on both stores:  python benchmarks/figures.py [--quick]
+[--store=sqlite] [--figure=drain]
 
 Each figure is the median of five runs (one with ``--quick``).  Workers are real processes.
 How Windlass stands beside its peers is measured by the harness in benchmarks/README.md.
@@ -26,6 +27,7 @@ from windlass import App  # noqa: E402
 from windlass.model.jobs import JobRequest  # noqa: E402
 
 SMALL, LARGE = 10_000, 300_000
+LIMIT_KEYS = 50
 SINGLES, BULK, LATENCIES = 2_000, 50_000, 200
 IDLE_S = 10.0
 
@@ -44,6 +46,8 @@ class Bench:
 
     def requests(self, count: int, task: str = "noop") -> list[JobRequest]:
         """Return plain requests."""
+        if task == "limited":
+            return [figures_app.limited.prepare(n % LIMIT_KEYS) for n in range(count)]
         payload = b"{}" if task == "clock" else b'{"number":1}'
         new_id = self.app.new_job_id
         return [
@@ -89,16 +93,17 @@ def enqueue_in_bulk(bench: Bench) -> float:
     return BULK / (time.perf_counter() - start)
 
 
-def drain(count: int) -> Callable[[Bench], float]:
+def drain(count: int, task: str = "noop") -> Callable[[Bench], float]:
     """Return a measure of jobs per second, from the first start to the last end."""
 
     def measure(bench: Bench) -> float:
-        jobs = bench.app.enqueue_many(bench.requests(count))
+        jobs = bench.app.enqueue_many(bench.requests(count, task))
         with bench.worker(1_000):
             # To count the jobs again and again would take a processor from the worker.
             while jobs[-1].job().ended_at is None or not bench.idle():
                 time.sleep(0.1)
         start = jobs[0].job().started_at
+        # With lanes that take turns, the last to end may be any of each lane's last jobs.
         ends = [job.ended_at for job in bench.app.blocking(lambda c: c.jobs(limit=1_000))]
         end = max(filter(None, ends))
         assert start is not None
@@ -172,6 +177,7 @@ FIGURES: dict[str, Callable[[Bench], float]] = {
     "enqueue in bulk, /s": enqueue_in_bulk,
     f"drain {SMALL:,}, /s": drain(SMALL),
     f"drain {LARGE:,}, /s": drain(LARGE),
+    f"drain under limits {SMALL:,}, /s": drain(SMALL, "limited"),
     "start delay, p50 ms": start_delay_ms,
     "same process, p50 ms": inner_start_delay_ms,
     "cold start to first job, s": cold_start_s,
@@ -198,6 +204,9 @@ def main() -> None:
     """Measure both stores."""
     from tests.servers import PostgresServer
 
+    wanted = [a.removeprefix("--figure=") for a in sys.argv if a.startswith("--figure=")]
+    for name in [name for name in FIGURES if wanted and not any(w in name for w in wanted)]:
+        del FIGURES[name]
     rounds = 1 if "--quick" in sys.argv else 5
     only = next((a.removeprefix("--store=") for a in sys.argv if a.startswith("--store=")), None)
     with tempfile.TemporaryDirectory(dir=ROOT) as folder:

@@ -2,7 +2,7 @@
 
 import time
 
-from windlass import App
+from windlass import App, Concurrency
 
 app = App()
 
@@ -10,6 +10,12 @@ app = App()
 @app.task(name="noop")
 async def noop(number: int) -> int:
     """Return at once."""
+    return number
+
+
+@app.task(name="limited", limits=[Concurrency(200, key="number")])
+async def limited(number: int) -> int:
+    """Return at once; at most 200 at once for each number."""
     return number
 
 

@@ -6,6 +6,7 @@ PostgreSQL with many workers.  Everything a user needs is named here.
 
 from windlass.app import App
 from windlass.core.context import Context, context
+from windlass.core.limits import Concurrency, FairShare, Rate
 from windlass.core.middleware import AttemptCall, EnqueueCall, Proceed
 from windlass.core.retry import Cancel, Retry, Snooze
 from windlass.errors import (
@@ -42,10 +43,12 @@ __all__ = [
     "BadTask",
     "Cancel",
     "Cancelled",
+    "Concurrency",
     "ConfigurationError",
     "Context",
     "EnqueueCall",
     "Failed",
+    "FairShare",
     "Job",
     "JobCancelled",
     "JobFailed",
@@ -58,6 +61,7 @@ __all__ = [
     "Outcome",
     "PayloadTooLarge",
     "Proceed",
+    "Rate",
     "ResultTimeout",
     "Retry",
     "Router",

@@ -28,8 +28,9 @@ from windlass.config import load_settings
 from windlass.core.capture import type_name
 from windlass.core.ids import JobIds
 from windlass.core.middleware import EnqueueMiddleware, enqueue_through
+from windlass.core.names import check_name
 from windlass.core.retry import Delay, seconds_of
-from windlass.core.tasks import TaskSpec, check_name
+from windlass.core.tasks import TaskSpec
 from windlass.engine.client import Client
 from windlass.engine.observers import Observer, Observers
 from windlass.engine.worker import Worker, WorkerOptions

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from windlass.core.tasks import check_name, nearest
+from windlass.core.names import check_name, nearest
 from windlass.errors import BadOption, BadSetting, UnknownSetting
 from windlass.model.jobs import CLAIM_BATCH_MAX
 

@@ -20,6 +20,7 @@ WindlassError
 │   ├── NotEncodable            a value has no place in a payload
 │   ├── PayloadTooLarge         a payload is over the limit
 │   ├── BadOption               an option of an enqueue is out of range
+│   ├── BadLimitKey             the key of a limit cannot be had from the arguments
 │   ├── TaskNotFound            the app has no task of this name
 │   ├── JobNotFound             no job has this id
 │   ├── JobNotFailed            only a failed job can be retried or discarded
@@ -332,6 +333,20 @@ class BadOption(UsageError):
 
     def __str__(self) -> str:
         return f"option {self.option} = {self.value!r}: {self.why}"
+
+
+class BadLimitKey(UsageError):
+    """The key of a task's limit cannot be had from a call's arguments."""
+
+    def __init__(self, task: str, why: str) -> None:
+        super().__init__(task, why)
+        self.task = task
+        self.why = why
+
+    def __str__(self) -> str:
+        return (
+            f"the key of a limit of task {self.task!r} cannot be had from the arguments: {self.why}"
+        )
 
 
 class TaskNotFound(UsageError):

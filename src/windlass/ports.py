@@ -25,6 +25,7 @@ from windlass.model.jobs import (
     State,
     WorkerId,
 )
+from windlass.model.limits import Holder, Limits
 from windlass.model.outcomes import Outcome, Transition
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 
@@ -45,6 +46,10 @@ class Bell(Protocol):
 
         Hints only: a ring may be missed or be false, so callers look for themselves.
         """
+        ...
+
+    def ring(self) -> None:
+        """Wake who waits here, or who will wait next."""
         ...
 
     def close(self) -> None:
@@ -89,7 +94,10 @@ class Broker(Protocol):
         """Move up to ``limit`` queued jobs of ``queues`` to running under ``worker``.
 
         limit:   1 <= limit <= CLAIM_BATCH_MAX; fewer, or none, is normal.
-        Order:   priority (higher first), then due_at, then id.
+        Order:   priority (higher first), then due_at, then id.  Lanes take turns at equal
+                 priority; jobs without a lane are together one of them.
+        Limits:  no job starts over a cap or before a pace of its lane (``core.admission``);
+                 when a pace lets the next one start, the bell of its queue rings here.
         Effect:  fence + 1, attempt + 1.
         Expired: a job past ``expires_at`` is never claimed.
         Races:   no two callers get the same job; neither waits for the other.  A worker
@@ -166,6 +174,10 @@ class Store(Broker, Protocol):
 
     async def jobs(self, where: JobFilter, *, limit: int, before: JobId | None = None) -> list[Job]:
         """List jobs, newest id first; ``before`` pages on from the last id of a page."""
+        ...
+
+    async def holders(self, limits: Limits) -> list[Holder]:
+        """Say of each cap and pace what it lets through, and who has it now."""
         ...
 
     async def counts(self) -> dict[tuple[str, State], int]:

@@ -6,17 +6,17 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar, overload
 
+from windlass.core.limits import Limit, check_limits
 from windlass.core.middleware import AttemptMiddleware, EnqueueMiddleware, check_middleware
+from windlass.core.names import check_name, nearest
 from windlass.core.retry import Delay, Retry, seconds_of
 from windlass.core.signature import Signature
 from windlass.core.tasks import (
     TaskSpec,
-    check_name,
     check_options,
     check_priority,
     check_retry,
     isolation_of,
-    nearest,
 )
 from windlass.errors import BadTask, TaskNotFound
 from windlass.tasks import AnyTask, Enqueuer, Task, TaskDecorator, TaskFunction
@@ -31,6 +31,7 @@ TASK_OPTIONS = (
     "isolation",
     "around_attempt",
     "around_enqueue",
+    "limits",
 )
 
 P = ParamSpec("P")
@@ -76,6 +77,7 @@ class Registry(ABC):
         isolation: str | None = None,
         around_attempt: Sequence[AttemptMiddleware] = (),
         around_enqueue: Sequence[EnqueueMiddleware] = (),
+        limits: Sequence[Limit] = (),
     ) -> TaskDecorator: ...
     def task(self, *functions: TaskFunction, **options: Any) -> Any:
         """Register a function as a task; with or without options.
@@ -88,6 +90,7 @@ class Registry(ABC):
         expires:   after this long in the queue a job does not start any more.
         isolation: "process" runs each attempt in a warm child which can be killed.
         around_attempt, around_enqueue: middleware of this task, inside that of the app.
+        limits:    how many of its jobs may run, or start, and whose turn it is; all hold.
         Raises:    BadTask, BadOption, BadMiddleware.
         """
         check_options(options, TASK_OPTIONS)
@@ -117,13 +120,15 @@ class Registry(ABC):
         isolation: str | None = None,
         around_attempt: Sequence[AttemptMiddleware] = (),
         around_enqueue: Sequence[EnqueueMiddleware] = (),
+        limits: Sequence[Limit] = (),
     ) -> TaskSpec:
         task_name = check_name("name", name or f"{function.__module__}.{function.__qualname__}")
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
+        signature = Signature(task_name, function)
         return TaskSpec(
             name=task_name,
             function=function,
-            signature=Signature(task_name, function),
+            signature=signature,
             isolation=isolation_of(task_name, function, isolation, timeout_s),
             is_async=asyncio.iscoroutinefunction(function),
             queue=self._queue if queue is None else check_name("queue", queue),
@@ -133,6 +138,7 @@ class Registry(ABC):
             expires_s=None if expires is None else seconds_of("expires", expires),
             around_attempt=tuple(map(check_middleware, around_attempt)),
             around_enqueue=tuple(map(check_middleware, around_enqueue)),
+            lanes=check_limits(task_name, limits, signature.names),
         )
 
     @abstractmethod

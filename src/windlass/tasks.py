@@ -8,9 +8,10 @@ from typing import Any, Generic, Never, ParamSpec, Protocol, TypeVar, overload
 
 from windlass.config import Settings
 from windlass.core.lifecycle import decode_error
+from windlass.core.names import check_name
 from windlass.core.retry import Delay, seconds_of
 from windlass.core.signature import decode_plain
-from windlass.core.tasks import TaskSpec, check_name, check_options, check_priority
+from windlass.core.tasks import TaskSpec, check_options, check_priority
 from windlass.engine.client import Client
 from windlass.errors import BadOption, JobCancelled, JobFailed
 from windlass.model.jobs import UNIQUE_KEY_LENGTH_MAX, Finished, Job, JobId, JobRequest, State
@@ -117,9 +118,12 @@ class Task(Generic[P, C, R]):
     def prepare(self, *args: P.args, **kwargs: P.kwargs) -> JobRequest:
         """Check the call and make its request, for ``enqueue_many``; nothing is stored.
 
-        Raises: BadArguments, NotEncodable, PayloadTooLarge.
+        Raises: BadArguments, NotEncodable, PayloadTooLarge, BadLimitKey.
         """
         spec, options = self.spec, self._options
+        lane = None
+        if spec.lanes is not None:
+            lane = spec.lanes.lane_of(spec.signature.bound(args, kwargs))
         return JobRequest(
             id=self._app.new_job_id(),
             task=spec.name,
@@ -131,6 +135,8 @@ class Task(Generic[P, C, R]):
             expires_s=options.expires_s,
             expires_at=options.expires_at,
             unique_key=options.unique_key,
+            lane=None if lane is None else lane.id,
+            limits=None if lane is None else lane.limits,
         )
 
     def using(

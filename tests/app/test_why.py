@@ -3,8 +3,8 @@
 import asyncio
 from datetime import UTC, datetime
 
-from tests.app.live import WAIT_S, quick_app, working
-from windlass import App, JobHandle, Retry
+from tests.app.live import WAIT_S, ended, quick_app, working
+from windlass import App, Concurrency, JobHandle, Rate, Retry
 from windlass.core.why import Cause
 
 
@@ -50,3 +50,26 @@ async def test_each_cause_is_named_while_it_lasts(store_url: str) -> None:
         gate.set()
         await becomes(app, third, Cause.ENDED)
     await other.aclose()
+
+
+async def test_a_full_limit_is_named_with_its_holders(store_url: str) -> None:
+    app = quick_app(store_url)
+    gate = asyncio.Event()
+
+    @app.task(limits=[Concurrency(1, key="customer")])
+    async def ship(customer: str) -> None:
+        await gate.wait()
+
+    @app.task(limits=[Rate(1, per=3600, name="mail")])
+    async def mail() -> None: ...
+
+    holder, blocked = await ship.aenqueue("ann"), await ship.aenqueue("ann")
+    async with working(app):
+        await becomes(app, holder, Cause.RUNNING)
+        await becomes(app, blocked, Cause.LIMIT)
+        told = (await (await app.client()).why(blocked.id, datetime.now(UTC))).because
+        assert f"for 'ann', and 1 do: {holder.id}" in told
+        await ended(await mail.aenqueue())
+        await becomes(app, await mail.aenqueue(), Cause.LIMIT)
+        gate.set()
+        await becomes(app, blocked, Cause.ENDED)

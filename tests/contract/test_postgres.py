@@ -31,11 +31,12 @@ BEGIN
     LOOP
         EXECUTE format('UPDATE %I SET %s', one.table_name, one.columns);
     END LOOP;
+    UPDATE windlass_paces SET full_at_us = full_at_us - ({seconds} * 1000000::bigint)::bigint;
 END
 $$
 """
 
-CLEAR = "TRUNCATE windlass_jobs, windlass_workers, windlass_events"
+CLEAR = "TRUNCATE windlass_jobs, windlass_workers, windlass_events, windlass_paces"
 
 
 class PostgresWorld:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 
-from windlass import App, Retry, context
+from windlass import App, Concurrency, FairShare, Rate, Retry, context
 
 app = App()
 
@@ -49,3 +49,29 @@ def endless() -> None:
 def crash() -> None:
     """Take the child down, not the worker."""
     os.kill(os.getpid(), 9)
+
+
+def _witness(what: str, key: str) -> None:
+    with open(os.environ["WITNESS"], "a") as file:  # a line is appended whole
+        attempt = f"{context().job_id}/{context().fence}"
+        file.write(f"{what} {os.getpid()} {attempt} {key} {time.monotonic()}\n")
+
+
+@app.task(name="capped", limits=[Concurrency(3, key="key")])
+async def capped(key: str, seconds: float) -> None:
+    """Write down when it began and ended; three at once for each key."""
+    _witness("began", key)
+    await asyncio.sleep(seconds)
+    _witness("ended", key)
+
+
+@app.task(name="paced", limits=[Rate(50, per=1.0, burst=5)])
+async def paced(key: str, seconds: float) -> None:
+    """Start no more than fifty times a second."""
+    await asyncio.sleep(seconds)
+
+
+@app.task(name="shared", limits=[FairShare("key")])
+async def shared(key: str, seconds: float) -> None:
+    """Take turns with the other keys."""
+    await asyncio.sleep(seconds)

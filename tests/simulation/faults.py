@@ -76,6 +76,10 @@ class FlakyBell:
         self._faults = faults
         self._chance = chance
 
+    def ring(self) -> None:
+        """Wake who waits here."""
+        self._bell.ring()
+
     async def wait(self, timeout_s: float) -> bool:
         """Sleep until a ring that arrives, a false one, or for the time."""
         if self._chance.random() < self._faults.false_ring:

@@ -12,12 +12,18 @@ from windlass.stores.postgres import PostgresStore, sql
 
 pytestmark = pytest.mark.postgres
 
-ROWS = 1_000_000
+ROWS, LIMITED = 1_000_000, 200_000
 FILL = """
 INSERT INTO windlass_jobs (id, task, queue, state, priority, created_at, due_at, ended_at, payload)
 SELECT lpad(n::text, 36, '0'), 't', 'q' || n % 3, $1, 0, now(), now(),
        CASE WHEN $1 = 'succeeded' THEN now() END, '{}'
   FROM generate_series($2::int, $3::int) AS n
+"""
+FILL_LANES = """
+INSERT INTO windlass_jobs (id, task, queue, state, priority, created_at, due_at, payload, lane,
+                           limits)
+SELECT lpad(n::text, 36, '0'), 't', 'q1', 'queued', 0, now(), now(), '{}', 'lane' || n % 1000, '{}'
+  FROM generate_series($1::int, $2::int) AS n
 """
 WORKER = """
 INSERT INTO windlass_workers (id, host, pid, queues, slots, started_at, lease_until)
@@ -36,6 +42,7 @@ async def _fill(url: str, *, analyze: bool) -> None:
             await connection.execute("ANALYZE windlass_jobs")
         await connection.execute(FILL, "succeeded", 1, ROWS)
         await connection.execute(FILL, "queued", ROWS + 1, 2 * ROWS)
+        await connection.execute(FILL_LANES, 2 * ROWS + 1, 2 * ROWS + LIMITED)
         if analyze:
             await connection.execute("ANALYZE windlass_jobs")
         await connection.execute(WORKER)
@@ -93,10 +100,46 @@ async def test_a_claim_reads_its_index_in_order_and_no_more_than_it_takes(
         node["Actual Rows"] for node in nodes(plan["Plan"]) if node["Node Type"] == "Sort"
     ]
 
-    assert scans_of(plan) == {"Index Scan windlass_jobs_claim", "Index Scan windlass_jobs_pkey"}
+    assert scans_of(plan) == {
+        "Index Scan windlass_jobs_claim",
+        "Index Scan windlass_jobs_pkey",
+        "Index Only Scan windlass_jobs_lanes",  # one probe: are there lanes?
+    }
+    assert [
+        node["Actual Rows"] * node["Actual Loops"]
+        for node in nodes(plan["Plan"])
+        if node.get("Index Name") == "windlass_jobs_lanes"
+    ] == [1]
     assert claim_scan["Actual Rows"] <= 200
     assert max(sorted_rows, default=0) <= 200
     assert plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"] < 20_000
+
+
+@pytest.mark.parametrize(
+    ("statement", "values", "rows"),
+    [
+        (sql.FIND_LANES, ("q1", "", None, 50), 51),
+        (sql.FIND_CLAIMABLE_OF_LANES, (["q1"] * 9, [f"lane{n}" for n in range(9)], [5] * 9), 45),
+        (sql.FIND_CLAIMABLE, (["q0", "q1"], 200), 400),
+        (sql.HAS_LANES, (["q0", "q1"],), 1),
+    ],
+)
+async def test_a_claim_in_lanes_reads_its_index_in_order_and_no_more_than_it_needs(
+    filled: str, statement: str, values: Any, rows: int
+) -> None:
+    plan = await _plan(filled, sql.BEGIN_CLAIM, statement, *values)
+    read = sum(
+        node["Actual Rows"] * node["Actual Loops"]
+        for node in nodes(plan["Plan"])
+        if node.get("Relation Name") == "windlass_jobs"
+    )
+
+    assert {scan.split(" using ")[0] for scan in scans_of(plan)} <= {
+        "Index Scan windlass_jobs_lanes",
+        "Index Only Scan windlass_jobs_lanes",
+        "Index Scan windlass_jobs_claim",
+    }
+    assert read <= rows
 
 
 async def test_a_settle_finds_its_rows_by_their_ids_alone(filled: str) -> None:

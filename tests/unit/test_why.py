@@ -8,6 +8,7 @@ import pytest
 
 from windlass.core.why import Cause, explain
 from windlass.model.jobs import Job, JobId, Reason, State, WorkerId
+from windlass.model.limits import Holder
 from windlass.model.workers import WorkerRow
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -115,6 +116,28 @@ CASES: dict[str, tuple[Job, list[WorkerRow], Cause, str]] = {
         job(S.QUEUED), [worker(running=4), worker(id="w2")], Cause.NEXT, "2 workers serve",
     ),
 }  # fmt: skip
+LIMITED: dict[str, tuple[Holder, str]] = {
+    "a cap is full": (
+        Holder("gpu", "", 2, (JobId("a"), JobId("b"))), "lets 2 run at once, and 2 do: a, b",
+    ),
+    "a cap of a key is full": (Holder("gpu", "eu", 1, (JobId("a"),)), "at once for 'eu', and 1"),
+    "many hold it": (
+        Holder("gpu", "", 7, tuple(JobId(str(n)) for n in range(7))), "0, 1, 2, 3, 4 and 2 more",
+    ),
+    "a rate is used up": (Holder("api", "k", None, wait_s=2.5), "start for 'k' in 2.5 s"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LIMITED)
+def test_a_closed_limit_is_named_with_its_holders(case: str) -> None:
+    closed, told = LIMITED[case]
+    open_ones = [Holder("other", "", 3, (JobId("a"),)), Holder("slow", "", None, wait_s=0.0)]
+
+    why = explain(job(S.QUEUED), [W1], 9, NOW, [*open_ones, closed])
+
+    assert why.cause is Cause.LIMIT
+    assert told in why.because
+    assert explain(job(S.QUEUED), [W1], 9, NOW, open_ones).cause is Cause.NEXT
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -129,4 +152,4 @@ def test_the_one_cause_is_named(case: str) -> None:
 
 
 def test_every_cause_is_staged() -> None:
-    assert {cause for _, _, cause, _ in CASES.values()} == set(Cause)
+    assert {cause for _, _, cause, _ in CASES.values()} | {Cause.LIMIT} == set(Cause)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from windlass.app import App
-from windlass.core.tasks import nearest
+from windlass.core.names import nearest
 from windlass.errors import AppNotFound
 
 

@@ -61,6 +61,23 @@ class Signature:
             raise PayloadTooLarge(self.task, "arguments", len(payload), limit_bytes)
         return payload
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parameters."""
+        return tuple(parameter.name for parameter in self._parameters)
+
+    def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return a call's arguments by name, with the defaults of those not given.
+
+        Raises: BadArguments.
+        """
+        try:
+            bound = self._bind(*args, **kwargs)
+        except TypeError as error:
+            raise self._misfit(args, kwargs, error) from None
+        bound.apply_defaults()
+        return bound.arguments
+
     def decode(self, payload: bytes) -> Arguments:
         """Return the call's arguments as their annotated types.
 

@@ -1,12 +1,13 @@
 """A task's definition as the engine sees it, and what becomes of what its code raises."""
 
-import difflib
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from windlass.core.capture import error_info
+from windlass.core.limits import LaneRule
+from windlass.core.names import nearest
 from windlass.core.retry import Cancel, Retry, Snooze
 from windlass.core.signature import Signature
 from windlass.errors import (
@@ -19,7 +20,7 @@ from windlass.errors import (
     NotEncodable,
     PayloadTooLarge,
 )
-from windlass.model.jobs import NAME_LENGTH_MAX, PRIORITY_MAX, PRIORITY_MIN, Reason
+from windlass.model.jobs import PRIORITY_MAX, PRIORITY_MIN, Reason
 from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed
 
 Isolation = Literal["loop", "thread", "process"]
@@ -45,6 +46,7 @@ class TaskSpec:
     result_limit_bytes: int = 256 * 1024
     around_attempt: tuple[Any, ...] = ()
     around_enqueue: tuple[Any, ...] = ()
+    lanes: LaneRule | None = None
 
     @property
     def retry_policy(self) -> Retry:
@@ -138,15 +140,6 @@ def check_priority(value: object) -> int:
     return value
 
 
-def check_name(option: str, value: object) -> str:
-    """Return a name (of a queue or a task) that every store and URL can carry."""
-    if not isinstance(value, str) or not value or len(value) > NAME_LENGTH_MAX:
-        raise BadOption(option, value, f"must be a text of 1 to {NAME_LENGTH_MAX} characters")
-    if not value.isprintable() or value != value.strip() or "\n" in value:
-        raise BadOption(option, value, "must be printable, without blanks at its ends")
-    return value
-
-
 def check_retry(value: object) -> Retry | None:
     """Return a retry policy.  Raises: BadOption."""
     if value is None or isinstance(value, Retry):
@@ -161,9 +154,3 @@ def check_options(given: Mapping[str, object], known: Collection[str]) -> None:
             near = nearest(name, known)
             hint = f"did you mean {near!r}?" if near else f"known: {', '.join(known)}"
             raise BadOption(name, given[name], f"there is no such option; {hint}")
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that a mistyped one was likely meant to be."""
-    found = difflib.get_close_matches(word, list(known), n=1)
-    return found[0] if found else None

@@ -7,7 +7,10 @@ from enum import StrEnum
 import msgspec
 
 from windlass.model.jobs import Job, Reason, State
+from windlass.model.limits import Holder
 from windlass.model.workers import WorkerRow
+
+HOLDERS_NAMED_MAX = 5
 
 
 class Cause(StrEnum):
@@ -29,6 +32,7 @@ class Cause(StrEnum):
     NO_WORKER = "no_worker"
     QUEUE_NOT_SERVED = "queue_not_served"
     NO_FREE_SLOT = "no_free_slot"
+    LIMIT = "limit"  # a cap is full, or a pace lets the next one start later
     NEXT = "next"  # nothing is in its way
 
 
@@ -40,11 +44,18 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     way_on: str
 
 
-def explain(job: Job, workers: Sequence[WorkerRow], queued: int, now: datetime) -> Why:
+def explain(
+    job: Job,
+    workers: Sequence[WorkerRow],
+    queued: int,
+    now: datetime,
+    holders: Sequence[Holder] = (),
+) -> Why:
     """Return why a job does not run, or that it does.
 
     workers: all of which the store has a lease.
     queued:  how many jobs are queued in the job's queue, itself included.
+    holders: of the limits of the job.
     """
     live = [worker for worker in workers if worker.lease_until > now]
     match job.state:
@@ -71,7 +82,9 @@ def explain(job: Job, workers: Sequence[WorkerRow], queued: int, now: datetime) 
             f"it was to start before {job.expires_at}; the next sweep will fail it",
             "enqueue it again with a later expires",
         )
-    return _scheduled(job, now) if job.state is State.SCHEDULED else _queued(job, live, queued)
+    if job.state is State.SCHEDULED:
+        return _scheduled(job, now)
+    return _queued(job, live, queued, holders)
 
 
 def _failed(job: Job) -> Why:
@@ -121,7 +134,7 @@ def _scheduled(job: Job, now: datetime) -> Why:
             return _why(Cause.NOT_DUE, f"it is {due}", "wait")
 
 
-def _queued(job: Job, live: Sequence[WorkerRow], queued: int) -> Why:
+def _queued(job: Job, live: Sequence[WorkerRow], queued: int, holders: Sequence[Holder]) -> Why:
     serving = [worker for worker in live if job.queue in worker.queues]
     if not serving:
         others = sorted({queue for worker in live for queue in worker.queues})
@@ -130,6 +143,10 @@ def _queued(job: Job, live: Sequence[WorkerRow], queued: int) -> Why:
             f"no live worker serves its queue {job.queue!r}; served are {', '.join(others)}",
             f"start one: windlass worker module:app --queues {job.queue}",
         )
+    for holder in holders:
+        closed = _closed(holder)
+        if closed is not None:
+            return closed
     slots = sum(worker.slots for worker in serving)
     if sum(worker.running for worker in serving) >= slots:
         return _why(
@@ -140,6 +157,24 @@ def _queued(job: Job, live: Sequence[WorkerRow], queued: int) -> Why:
         )
     told = f"nothing is in its way: {len(serving)} workers serve {job.queue!r}, with free slots"
     return _why(Cause.NEXT, told, "look again")
+
+
+def _closed(holder: Holder) -> Why | None:
+    of_key = f" for {holder.key!r}" if holder.key else ""
+    if holder.most is not None and len(holder.running) >= holder.most:
+        named = ", ".join(holder.running[:HOLDERS_NAMED_MAX])
+        rest = len(holder.running) - HOLDERS_NAMED_MAX
+        more = f" and {rest} more" if rest > 0 else ""
+        return _why(
+            Cause.LIMIT,
+            f"the limit {holder.name!r} lets {holder.most} run at once{of_key}, and "
+            f"{len(holder.running)} do: {named}{more}",
+            "wait until one of them ends",
+        )
+    if holder.wait_s:
+        told = f"the rate {holder.name!r} lets the next one start{of_key} in {holder.wait_s:.3g} s"
+        return _why(Cause.LIMIT, told, "wait, or give the rate a burst")
+    return None
 
 
 def _why(cause: Cause, because: str, way_on: str) -> Why:

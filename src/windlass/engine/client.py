@@ -21,6 +21,7 @@ from windlass.model.jobs import (
     JobRequest,
     State,
 )
+from windlass.model.limits import decode_limits
 from windlass.model.workers import WorkerRow
 from windlass.ports import Store
 
@@ -138,6 +139,8 @@ class Client:
             unique_key=job.unique_key,
             retry_of=job.id,
             headers=job.headers,
+            lane=job.lane,
+            limits=job.limits,
         )
         [made] = await self._store.enqueue([again])
         return made
@@ -171,7 +174,9 @@ class Client:
         job = await self.get(job_id)
         counts = await self.counts() if job.state is State.QUEUED else {}
         queued = counts.get((job.queue, State.QUEUED), 0)
-        return explain(job, await self.workers(), queued, now)
+        limits = None if job.limits is None else decode_limits(job.limits)
+        holders = [] if limits is None else await self._store.holders(limits)
+        return explain(job, await self.workers(), queued, now, holders)
 
     async def workers(self) -> list[WorkerRow]:
         """Return the workers that hold a lease."""

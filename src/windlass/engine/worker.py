@@ -27,7 +27,7 @@ from windlass.model.notices import Notice, NoticeKind, kind_of
 from windlass.model.outcomes import Cancelled, Failed, Outcome, Released, Transition, Unknown
 from windlass.model.topics import queue_topic
 from windlass.model.workers import WorkerInfo
-from windlass.ports import Executor, Store
+from windlass.ports import Bell, Executor, Store
 
 log = logging.getLogger("windlass.worker")
 
@@ -99,6 +99,8 @@ class Worker:
         self._observers = observers
         self._is_observed = bool(observers)
         self._ended: dict[tuple[JobId, int], tuple[Claim, float | None]] = {}  # for observers
+        self._limited: set[JobId] = set()  # under limits, and not settled yet
+        self._bell: Bell | None = None
         self._running: dict[JobId, Running] = {}
         self._room = asyncio.Event()
         self._stop = asyncio.Event()
@@ -169,6 +171,7 @@ class Worker:
         info = self._keeper.info
         log.info("worker %s serves %s", info.id, ", ".join(self._options.queues))
         bell = self._store.listen([queue_topic(name) for name in self._options.queues])
+        self._bell = bell
         try:
             while not self._stop.is_set():
                 if not await self._claim_once():
@@ -310,6 +313,8 @@ class Worker:
         delay_s: float | None = None,
         began_at: float | None = None,
     ) -> None:
+        if claim.lane is not None:
+            self._limited.add(claim.job_id)
         if self._is_observed:
             seconds = None if began_at is None else self._now() - began_at
             self._ended[claim.job_id, claim.fence] = claim, seconds
@@ -334,9 +339,18 @@ class Worker:
     def _settled(self, batch: Sequence[Transition], applied: Sequence[bool]) -> None:
         self.jobs_done += len(batch)
         self._room.set()
+        if self._limited:
+            self._look_for_freed(batch)
         if self._is_observed:
             for transition, was_applied in zip(batch, applied, strict=True):
                 self._tell_of_end(transition, was_applied)
+
+    def _look_for_freed(self, batch: Sequence[Transition]) -> None:
+        """What ends under a limit lets another begin: look for it, also in a quiet queue."""
+        freed = self._limited.intersection(transition.job_id for transition in batch)
+        self._limited -= freed
+        if freed and self._bell is not None:
+            self._bell.ring()
 
     # -- observers -----------------------------------------------------------
 

@@ -21,7 +21,8 @@ from typing import Any
 
 from windlass.core.capture import error_info
 from windlass.core.context import Context
-from windlass.core.tasks import TaskSpec, nearest, outcome_of
+from windlass.core.names import nearest
+from windlass.core.tasks import TaskSpec, outcome_of
 from windlass.errors import AppNotFound, TaskNotFound
 from windlass.executors import frames
 from windlass.executors.attempt import attempt_async, attempt_plain

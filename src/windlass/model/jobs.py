@@ -70,6 +70,7 @@ class JobRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     unique_key:            unique per task among live jobs; None means no limit.
     retry_of:              the failed job that this one repeats.
     headers:               texts by name for middleware, as JSON; see ``with_headers``.
+    lane, limits:          the id of its lane and the lane's limits (``model.limits``), or neither.
     """
 
     id: JobId
@@ -84,6 +85,8 @@ class JobRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     unique_key: str | None = None
     retry_of: JobId | None = None
     headers: bytes | None = None
+    lane: str | None = None
+    limits: str | None = None
 
     def with_headers(self, headers: Mapping[str, str]) -> "JobRequest":
         """Return the request with these headers over those that it has; "" takes one away.
@@ -113,6 +116,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
 
     attempt:  executions begun, this one included.
     failures: attempts that ended in an error so far; the retry budget counts these.
+    lane:     the id of the lane it came from; None if nothing limits it.
     """
 
     job_id: JobId
@@ -123,6 +127,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     queue: str
     payload: bytes
     headers: bytes | None = None
+    lane: str | None = None
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +157,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
     resolved_at: datetime | None
     headers: bytes | None = None
+    lane: str | None = None
+    limits: str | None = None
 
 
 class Finished(msgspec.Struct, frozen=True):

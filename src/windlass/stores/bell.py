@@ -1,7 +1,8 @@
-"""One subscription to wake-ups, as the stores hold it."""
+"""One subscription to wake-ups, as the stores hold it; and rings that are due later."""
 
 import asyncio
 from collections.abc import Callable, Collection
+from functools import partial
 
 
 class EventBell:
@@ -33,3 +34,35 @@ class EventBell:
     def close(self) -> None:
         """Stop listening.  Idempotent."""
         self._drop(self)
+
+
+class Alarm:
+    """Rings a topic after a time, within one event loop; a hint, as every ring.
+
+    ring: told the topic when its time has come.
+    """
+
+    def __init__(self, ring: Callable[[str], None]) -> None:
+        self._ring = ring
+        self._set: dict[str, asyncio.TimerHandle] = {}
+
+    def set(self, topic: str, delay_s: float) -> None:
+        """Ring after ``delay_s``, unless it is to ring before that anyway."""
+        loop = asyncio.get_running_loop()
+        rings_at = loop.time() + delay_s
+        earlier = self._set.get(topic)
+        if earlier is not None:
+            if earlier.when() <= rings_at:
+                return
+            earlier.cancel()
+        self._set[topic] = loop.call_at(rings_at, partial(self._go_off, topic))
+
+    def close(self) -> None:
+        """Forget what was set.  Idempotent."""
+        for timer in self._set.values():
+            timer.cancel()
+        self._set.clear()
+
+    def _go_off(self, topic: str) -> None:
+        del self._set[topic]
+        self._ring(topic)

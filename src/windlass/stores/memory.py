@@ -7,11 +7,20 @@ suspends but a bell's wait.  Nothing survives the process.
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace as with_
 
 from windlass.core import lifecycle
+from windlass.core.admission import (
+    PLAIN,
+    Admission,
+    Head,
+    Place,
+    fill_from,
+    holders_of,
+    usage_of,
+)
 from windlass.model.jobs import (
     CLAIM_BATCH_MAX,
     ENQUEUE_BATCH_MAX,
@@ -29,12 +38,14 @@ from windlass.model.jobs import (
     State,
     WorkerId,
 )
+from windlass.model.limits import Holder, Limits, PaceState, decode_limits
 from windlass.model.outcomes import Transition
 from windlass.model.topics import CLOCK, DONE, queue_topic, worker_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell, Clock
-from windlass.stores.bell import EventBell
+from windlass.stores.bell import Alarm, EventBell
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOT_STARTED = (State.WAITING, State.SCHEDULED, State.QUEUED, State.HELD)
 
 
@@ -61,6 +72,7 @@ class MemoryData:
     unique: dict[tuple[str, str], JobId] = field(default_factory=dict)
     events: dict[JobId, list[Event]] = field(default_factory=dict)
     workers: dict[WorkerId, _Worker] = field(default_factory=dict)
+    paces: dict[tuple[str, str], PaceState] = field(default_factory=dict)
     bells: list[EventBell] = field(default_factory=list)
     swept_at: datetime | None = None
 
@@ -110,6 +122,8 @@ class MemoryStore:
         self._clock = clock
         self._amnesty = amnesty
         self._bells: list[EventBell] = []
+        self._last_place: Place = PLAIN  # whose turn it was in the last claim
+        self._alarm = Alarm(self.data.ring)
 
     @property
     def url(self) -> str:
@@ -121,6 +135,7 @@ class MemoryStore:
 
     async def close(self) -> None:
         """Silence the bells of this store.  Idempotent."""
+        self._alarm.close()
         for bell in list(self._bells):
             bell.close()
 
@@ -173,7 +188,32 @@ class MemoryStore:
             if job.queue in queues and not _is_expired(job, now)
         ]
         ready.sort(key=lambda job: (-job.priority, job.due_at, job.id))
-        return [self._take(job, worker, now) for job in ready[:limit]]
+        heads: dict[Place, list[Head]] = {}
+        for job in ready:
+            place = PLAIN if job.lane is None else (job.queue, job.lane)
+            heads.setdefault(place, []).append(Head(job.id, job.priority, _us(job.due_at)))
+        lanes = {
+            (job.queue, job.lane): decode_limits(job.limits)
+            for job in ready
+            if job.lane is not None and job.limits is not None
+        }
+        running = (job.limits for job in self.data.in_state(State.RUNNING))
+        usage = usage_of((limits, 1) for limits in running if limits is not None)
+        admission = Admission(limit, _us(now), usage, self.data.paces.values())
+        plain = heads.get(PLAIN, [])
+        fill_from(
+            admission,
+            lanes,
+            plain,
+            self._last_place,
+            lambda wanted: {place: heads[place][:count] for place, count in wanted.items()},
+        )
+        self._last_place = admission.last_place or self._last_place
+        self.data.paces.update({(pace.name, pace.key): pace for pace in admission.paces})
+        if admission.wake_in_us is not None:
+            for queue in queues:
+                self._alarm.set(queue_topic(queue), admission.wake_in_us / 1e6)
+        return [self._take(self.data.jobs[job_id], worker, now) for job_id in admission.taken]
 
     def _take(self, job: Job, worker: WorkerId, now: datetime) -> Claim:
         held = with_(
@@ -369,6 +409,15 @@ class MemoryStore:
         page = [job for job in found if _fits(job, where) and (before is None or job.id < before)]
         return page[:limit]
 
+    async def holders(self, limits: Limits) -> list[Holder]:
+        """Say of each cap and pace what it lets through, and who has it now."""
+        running = (
+            (job.id, job.limits)
+            for job in self.data.in_state(State.RUNNING)
+            if job.limits is not None
+        )
+        return holders_of(limits, running, self.data.paces.values(), _us(self._clock.now()))
+
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state."""
         return dict(Counter((job.queue, job.state) for job in self.data.jobs.values()))
@@ -459,6 +508,7 @@ def _claim_of(job: Job) -> Claim:
         job.queue,
         job.payload,
         job.headers,
+        job.lane,
     )
 
 
@@ -494,6 +544,8 @@ def _job_from(request: JobRequest, now: datetime) -> Job:
         ended_at=None,
         resolved_at=None,
         headers=request.headers,
+        lane=request.lane,
+        limits=request.limits,
     )
 
 
@@ -525,6 +577,10 @@ def _after(transition: Transition, job: Job, now: datetime) -> Job:
         due_at=now + timedelta(seconds=transition.delay_s) if again else job.due_at,
         ended_at=now if after in TERMINAL else None,
     )
+
+
+def _us(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
 def _is_expired(job: Job, now: datetime) -> bool:

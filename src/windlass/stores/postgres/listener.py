@@ -41,6 +41,12 @@ class Listener:
         """Forget a bell."""
         self._bells.discard(bell)
 
+    def ring(self, topic: str) -> None:
+        """Ring the bells of a topic in this process alone."""
+        for bell in self._bells:
+            if topic in bell.topics:
+                bell.ring()
+
     async def close(self) -> None:
         """Stop, and let go of the connection.  Idempotent."""
         self._bells.clear()
@@ -108,9 +114,7 @@ class Listener:
         return True
 
     def _heard(self, _connection: Connection, _pid: int, _channel: str, topic: str) -> None:
-        for bell in self._bells:
-            if topic in bell.topics:
-                bell.ring()
+        self.ring(topic)
 
 
 def lock_key(worker: WorkerId) -> int:

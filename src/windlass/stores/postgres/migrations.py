@@ -138,8 +138,30 @@ CREATE TABLE windlass_events (
 
 HEADERS = "ALTER TABLE windlass_jobs ADD COLUMN headers bytea"
 
+LIMITS = """
+ALTER TABLE windlass_jobs ADD COLUMN lane text COLLATE "C", ADD COLUMN limits text COLLATE "C";
+
+-- Jobs under limits stand in lines of their own, where they hold up nobody else.
+DROP INDEX windlass_jobs_claim;
+CREATE INDEX windlass_jobs_claim ON windlass_jobs (queue, priority DESC, due_at, id)
+    WHERE state = 'queued' AND lane IS NULL;
+CREATE INDEX windlass_jobs_lanes ON windlass_jobs (queue, lane, priority DESC, due_at, id)
+    WHERE state = 'queued' AND lane IS NOT NULL;
+CREATE INDEX windlass_jobs_in_lanes ON windlass_jobs (lane)
+    WHERE state = 'running' AND lane IS NOT NULL;
+
+CREATE TABLE windlass_paces (
+    name       text COLLATE "C" NOT NULL,
+    key        text COLLATE "C" NOT NULL,
+    full_at_us bigint NOT NULL,
+    PRIMARY KEY (name, key)
+);
+CREATE INDEX windlass_paces_full ON windlass_paces (full_at_us);
+"""
+
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
+    Migration(3, "limits", LIMITS),
 )
 NEWEST = MIGRATIONS[-1].number

@@ -25,11 +25,13 @@ def insert_columns(requests: Sequence[JobRequest]) -> list[list[Any]]:
         [request.retry_of for request in requests],
         [request.payload for request in requests],
         [request.headers for request in requests],
+        [request.lane for request in requests],
+        [request.limits for request in requests],
     ]
 
 
 def is_plain(request: JobRequest) -> bool:
-    """Tell whether a job is due at once, for ever, tied to no other, and without headers."""
+    """Tell whether a job is due at once, for ever, tied to no other, and bears nothing more."""
     return (
         not request.delay_s
         and request.run_at is None
@@ -38,6 +40,7 @@ def is_plain(request: JobRequest) -> bool:
         and request.unique_key is None
         and request.retry_of is None
         and request.headers is None
+        and request.lane is None
     )
 
 
@@ -71,6 +74,8 @@ def insert_values(request: JobRequest) -> tuple[Any, ...]:
         request.unique_key,
         request.payload,
         request.headers,
+        request.lane,
+        request.limits,
     )
 
 
@@ -118,6 +123,8 @@ def job_from_row(row: Row) -> Job:
         ended_at=row[21],
         resolved_at=row[22],
         headers=row[23],
+        lane=row[24],
+        limits=row[25],
     )
 
 

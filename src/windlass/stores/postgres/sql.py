@@ -13,19 +13,21 @@ CHANNEL = "windlass"
 INSERT_JOBS = """
 WITH new AS (
     INSERT INTO windlass_jobs (id, task, queue, state, reason, priority, created_at, due_at,
-                               expires_at, unique_key, retry_of, payload, headers)
+                               expires_at, unique_key, retry_of, payload, headers, lane, limits)
     SELECT id, task, queue,
            CASE WHEN due_at <= now() THEN 'queued' ELSE 'scheduled' END,
            CASE WHEN due_at <= now() THEN NULL ELSE 'delay' END,
-           priority, now(), due_at, expires_at, unique_key, retry_of, payload, headers
-      FROM (SELECT id, task, queue, priority, unique_key, retry_of, payload, headers,
+           priority, now(), due_at, expires_at, unique_key, retry_of, payload, headers, lane,
+           limits
+      FROM (SELECT id, task, queue, priority, unique_key, retry_of, payload, headers, lane,
+                   limits,
                    coalesce(run_at, now() + make_interval(secs => delay_s)) AS due_at,
                    coalesce(expires_at, now() + make_interval(secs => expires_s)) AS expires_at
               FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::float8[],
                           $6::timestamptz[], $7::float8[], $8::timestamptz[], $9::text[],
-                          $10::text[], $11::bytea[], $12::bytea[])
+                          $10::text[], $11::bytea[], $12::bytea[], $13::text[], $14::text[])
                 AS request (id, task, queue, priority, delay_s, run_at, expires_s, expires_at,
-                            unique_key, retry_of, payload, headers)) AS due
+                            unique_key, retry_of, payload, headers, lane, limits)) AS due
     ON CONFLICT DO NOTHING
     RETURNING queue, state, retry_of
 ), resolved AS (
@@ -66,12 +68,12 @@ RETURNING pg_notify('windlass', 'queue:' || queue)
 INSERT_JOB = """
 WITH new AS (
     INSERT INTO windlass_jobs (id, task, queue, state, reason, priority, created_at, due_at,
-                               expires_at, unique_key, payload, headers)
+                               expires_at, unique_key, payload, headers, lane, limits)
     SELECT $1, $2, $3,
            CASE WHEN due_at <= now() THEN 'queued' ELSE 'scheduled' END,
            CASE WHEN due_at <= now() THEN NULL ELSE 'delay' END,
            $4, now(), due_at, coalesce($8, now() + make_interval(secs => $7)), $9, $10,
-           $11
+           $11, $12, $13
       FROM (SELECT coalesce($6::timestamptz, now() + make_interval(secs => $5)) AS due_at) AS due
     ON CONFLICT DO NOTHING
     RETURNING queue, state
@@ -111,7 +113,8 @@ SET LOCAL idle_in_transaction_session_timeout = '2s'
 CLAIM_JOBS = """
 WITH mine AS MATERIALIZED (
     SELECT id FROM windlass_jobs
-     WHERE state = 'queued' AND queue = $2 AND (expires_at IS NULL OR expires_at > now())
+     WHERE state = 'queued' AND lane IS NULL AND queue = $2
+       AND (expires_at IS NULL OR expires_at > now())
      ORDER BY queue, priority DESC, due_at, id
      LIMIT $3
        FOR UPDATE SKIP LOCKED
@@ -124,7 +127,9 @@ UPDATE windlass_jobs AS job
    AND EXISTS (SELECT 1 FROM windlass_workers
                 WHERE id = $1 AND ended_at IS NULL AND lease_until > now())
 RETURNING job.priority, job.due_at, job.id, fence, attempt, failures, task, queue, payload,
-          headers
+          headers, lane, EXISTS (SELECT 1 FROM windlass_jobs AS other
+                                  WHERE other.state = 'queued' AND other.lane IS NOT NULL
+                                    AND other.queue = $2)
 """
 
 # The same for several queues, which are one line.  A row that was locked and not taken is
@@ -134,7 +139,7 @@ WITH heads AS MATERIALIZED (
     SELECT head.id, head.priority, head.due_at
       FROM unnest($2::text[]) AS line (name) CROSS JOIN LATERAL (
           SELECT id, priority, due_at FROM windlass_jobs
-           WHERE state = 'queued' AND queue = line.name
+           WHERE state = 'queued' AND lane IS NULL AND queue = line.name
              AND (expires_at IS NULL OR expires_at > now())
            ORDER BY queue, priority DESC, due_at, id
            LIMIT $3
@@ -150,12 +155,103 @@ UPDATE windlass_jobs AS job
    AND EXISTS (SELECT 1 FROM windlass_workers
                 WHERE id = $1 AND ended_at IS NULL AND lease_until > now())
 RETURNING job.priority, job.due_at, job.id, fence, attempt, failures, task, queue, payload,
-          headers
+          headers, lane, EXISTS (SELECT 1 FROM windlass_jobs AS other
+                                  WHERE other.state = 'queued' AND other.lane IS NOT NULL
+                                    AND other.queue = ANY ($2))
+"""
+
+# Whether there are lanes at all.  Index: windlass_jobs_lanes.
+HAS_LANES = """
+SELECT EXISTS (SELECT 1 FROM windlass_jobs
+                WHERE state = 'queued' AND lane IS NOT NULL AND queue = ANY ($1::text[]))
+"""
+
+# One claim at a time looks at the limits; the plain claims go on beside it.
+BEGIN_CLAIM_IN_LANES = BEGIN_CLAIM + "; SELECT pg_advisory_xact_lock(1464421957, 1)"
+
+# The lanes of a queue that have queued jobs, behind one of them, and their limits: a probe of
+# the index windlass_jobs_lanes for each.
+FIND_LANES = """
+WITH RECURSIVE found (lane, limits) AS (
+    (SELECT lane, limits FROM windlass_jobs
+      WHERE state = 'queued' AND lane IS NOT NULL AND queue = $1 AND lane > $2
+      ORDER BY queue, lane
+      LIMIT 1)
+    UNION ALL
+    SELECT next.lane, next.limits
+      FROM found CROSS JOIN LATERAL (
+          SELECT lane, limits FROM windlass_jobs
+           WHERE state = 'queued' AND lane IS NOT NULL AND queue = $1 AND lane > found.lane
+           ORDER BY queue, lane
+           LIMIT 1) AS next
+)
+SELECT lane, limits FROM found WHERE $3::text IS NULL OR lane <= $3 LIMIT $4
+"""
+
+# Index: windlass_jobs_in_lanes; no more rows than the fleet has slots.
+COUNT_IN_LANES = """
+SELECT min(limits), count(*) FROM windlass_jobs
+ WHERE state = 'running' AND lane IS NOT NULL
+ GROUP BY lane
+"""
+
+LIST_IN_LANES = "SELECT id, limits FROM windlass_jobs WHERE state = 'running' AND lane IS NOT NULL"
+
+FIND_PACES = """
+SELECT pace.name, pace.key, pace.full_at_us
+  FROM unnest($1::text[], $2::text[]) AS wanted (name, key)
+  JOIN windlass_paces AS pace ON pace.name = wanted.name AND pace.key = wanted.key
+"""
+
+KEEP_PACES = """
+INSERT INTO windlass_paces (name, key, full_at_us)
+SELECT name, key, full_at_us
+  FROM unnest($1::text[], $2::text[], $3::bigint[]) AS pace (name, key, full_at_us)
+ON CONFLICT (name, key) DO UPDATE SET full_at_us = excluded.full_at_us
+"""
+
+# In the instant of this transaction, which is also that of its claims.
+NOW_US = "SELECT (extract(epoch FROM now()) * 1000000)::bigint"
+
+# Heads of the line without a lane.  Index: windlass_jobs_claim.
+FIND_CLAIMABLE = """
+SELECT head.id, head.priority, (extract(epoch FROM head.due_at) * 1000000)::bigint
+  FROM unnest($1::text[]) AS line (name) CROSS JOIN LATERAL (
+      SELECT id, priority, due_at FROM windlass_jobs
+       WHERE state = 'queued' AND lane IS NULL AND queue = line.name
+         AND (expires_at IS NULL OR expires_at > now())
+       ORDER BY queue, priority DESC, due_at, id
+       LIMIT $2
+         FOR UPDATE SKIP LOCKED) AS head
+"""
+
+# Heads of lanes, so many of each.  Index: windlass_jobs_lanes, in its own order.
+FIND_CLAIMABLE_OF_LANES = """
+SELECT line.queue, line.lane, head.id, head.priority,
+       (extract(epoch FROM head.due_at) * 1000000)::bigint
+  FROM unnest($1::text[], $2::text[], $3::int[]) AS line (queue, lane, heads)
+       CROSS JOIN LATERAL (
+      SELECT id, priority, due_at FROM windlass_jobs
+       WHERE state = 'queued' AND lane IS NOT NULL AND queue = line.queue AND lane = line.lane
+         AND (expires_at IS NULL OR expires_at > now())
+       ORDER BY queue, lane, priority DESC, due_at, id
+       LIMIT line.heads) AS head
+"""
+
+# Edge: queued -> running, of the jobs that were admitted.  Index: the primary key.
+CLAIM_ADMITTED = """
+UPDATE windlass_jobs AS job
+   SET state = 'running', reason = NULL, fence = fence + 1, attempt = attempt + 1,
+       worker = $1, started_at = now()
+ WHERE job.id = ANY ($2::text[]) AND state = 'queued'
+   AND EXISTS (SELECT 1 FROM windlass_workers
+                WHERE id = $1 AND ended_at IS NULL AND lease_until > now())
+RETURNING job.id, fence, attempt, failures, task, queue, payload, headers, lane
 """
 
 # Index: windlass_jobs_worker.
 LIST_HELD = """
-SELECT id, fence, attempt, failures, task, queue, payload, headers FROM windlass_jobs
+SELECT id, fence, attempt, failures, task, queue, payload, headers, lane FROM windlass_jobs
  WHERE state = 'running' AND worker = $1
  ORDER BY id
 """
@@ -370,7 +466,7 @@ NOTIFY = "SELECT pg_notify('windlass', topic) FROM unnest($1::text[]) AS topics 
 
 JOB_COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, losses, fence, worker,
        payload, result, error, error_type, unique_key, retry_of, created_at, due_at, expires_at,
-       started_at, ended_at, resolved_at, headers"""
+       started_at, ended_at, resolved_at, headers, lane, limits"""
 
 GET_JOB = f"SELECT {JOB_COLUMNS} FROM windlass_jobs WHERE id = $1"  # noqa: S608
 
@@ -435,6 +531,11 @@ WITH old AS MATERIALIZED (
     DELETE FROM windlass_jobs AS job USING old WHERE job.id = old.id RETURNING 1
 )
 SELECT count(*) FROM gone
+"""
+
+# Full again: the same as never used.
+PRUNE_PACES = """
+DELETE FROM windlass_paces WHERE full_at_us <= (extract(epoch FROM now()) * 1000000)::bigint
 """
 
 # A worker that has run nothing for this long can do no harm under its old id.

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from windlass.core.admission import PLAIN, Place, holders_of
 from windlass.core.lifecycle import SETTLE_MOVES
 from windlass.errors import SchemaMissing, SchemaTooNew
 from windlass.model.jobs import (
@@ -20,11 +21,14 @@ from windlass.model.jobs import (
     State,
     WorkerId,
 )
+from windlass.model.limits import Holder, Limits
 from windlass.model.outcomes import Transition
 from windlass.model.topics import DONE, queue_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell
+from windlass.stores.bell import Alarm
 from windlass.stores.postgres import migrations, sql
+from windlass.stores.postgres.claiming import Claiming, paces_of
 from windlass.stores.postgres.connection import Connection, Pool
 from windlass.stores.postgres.listener import Listener
 from windlass.stores.postgres.rows import (
@@ -42,6 +46,7 @@ from windlass.stores.postgres.rows import (
     worker_from_row,
 )
 
+SECOND_US = 1_000_000
 SUSPECT_AGAIN_S = 0.4  # a silent worker is looked at again after this time
 
 
@@ -56,6 +61,9 @@ class PostgresStore:
     def __init__(self, url: str, *, pool_size: int = 4) -> None:
         self._pool = Pool(url, pool_size)
         self._listener = Listener(self._pool)
+        self._has_lanes = False  # whether the last claim saw jobs under limits
+        self._last_place: Place = PLAIN  # whose turn it was in the last claim
+        self._alarm = Alarm(self._listener.ring)
 
     @property
     def url(self) -> str:
@@ -78,6 +86,7 @@ class PostgresStore:
 
     async def close(self) -> None:
         """Let go of every connection.  Idempotent."""
+        self._alarm.close()
         await self._listener.close()
         await self._pool.close()
 
@@ -134,19 +143,17 @@ class PostgresStore:
         assert 1 <= limit <= CLAIM_BATCH_MAX
         if not queues:
             return []
-        single = len(queues) == 1
-        statement = sql.CLAIM_JOBS if single else sql.CLAIM_JOBS_OF_QUEUES
-        line = queues[0] if single else list(dict.fromkeys(queues))
-
-        async def claim(connection: Connection) -> list[Row]:
-            await connection.execute(sql.BEGIN_CLAIM)
-            rows: list[Row] = await connection.fetch(statement, worker, line, limit)
-            await connection.execute("COMMIT")
-            return rows
-
-        rows = await self._pool.run(claim)
-        rows.sort(key=_claim_order)  # what an UPDATE returns has no order
-        return [Claim(*row[2:]) for row in map(tuple, rows)]
+        claiming = Claiming(worker, queues, limit, self._last_place)
+        through_lanes = self._has_lanes
+        claimed = await self._pool.run(claiming.through_lanes if through_lanes else claiming.plain)
+        self._has_lanes, self._last_place = claimed.has_lanes, claimed.place
+        if claimed.wake_in_us is not None:
+            for queue in queues:
+                self._alarm.set(queue_topic(queue), claimed.wake_in_us / SECOND_US)
+        if claimed.has_lanes and not through_lanes and len(claimed.claims) < limit:
+            rest = await self.claim(worker, queues, limit - len(claimed.claims))
+            return claimed.claims + rest
+        return claimed.claims
 
     async def held(self, worker: WorkerId) -> list[Claim]:
         """Return what ``worker`` runs, as the store has it."""
@@ -287,6 +294,17 @@ class PostgresStore:
         )
         return [job_from_row(row) for row in rows]
 
+    async def holders(self, limits: Limits) -> list[Holder]:
+        """Say of each cap and pace what it lets through, and who has it now."""
+
+        async def look(connection: Connection) -> list[Holder]:
+            async with connection.transaction():
+                running = map(tuple, await connection.fetch(sql.LIST_IN_LANES))
+                paces = await paces_of(connection, [limits])
+                return holders_of(limits, running, paces, await connection.fetchval(sql.NOW_US))
+
+        return await self._pool.run(look)
+
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state."""
         rows = await self._fetch(sql.COUNT_JOBS)
@@ -323,11 +341,8 @@ class PostgresStore:
         """Delete up to ``limit`` jobs that ended that long ago (dead letters stay)."""
         [[pruned]] = await self._fetch(sql.PRUNE_JOBS, older_than_s, limit)
         await self._fetch(sql.PRUNE_WORKERS)
+        await self._fetch(sql.PRUNE_PACES)
         return int(pruned)
-
-
-def _claim_order(row: Row) -> tuple[int, Any, str]:
-    return -row[0], row[1], row[2]
 
 
 def _is_told(step: Transition) -> bool:

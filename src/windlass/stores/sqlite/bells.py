@@ -71,7 +71,7 @@ class Switchboard:
         if not topics:
             return
         if self._bells:
-            self._ring_here(topics)
+            self.ring_here(topics)
         others = self._others()
         if not others:
             return
@@ -111,7 +111,8 @@ class Switchboard:
         except OSError:  # its buffer is full: it has rings enough to wake it
             return
 
-    def _ring_here(self, topics: Collection[str]) -> None:
+    def ring_here(self, topics: Collection[str]) -> None:
+        """Ring the bells of these topics in this process alone."""
         for bell in self._bells:
             if not bell.topics.isdisjoint(topics):
                 bell.ring()
@@ -140,7 +141,7 @@ class Switchboard:
                 for bell in self._bells:
                     bell.ring()
             else:
-                self._ring_here(message.decode(errors="replace").split("\n"))
+                self.ring_here(message.decode(errors="replace").split("\n"))
 
 
 def bell_folder(path: Path) -> Path | None:

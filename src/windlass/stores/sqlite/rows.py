@@ -55,6 +55,8 @@ def insert_row(request: JobRequest, now: int) -> tuple[Any, ...]:
         request.retry_of,
         request.payload,
         request.headers,
+        request.lane,
+        request.limits,
     )
 
 
@@ -85,6 +87,8 @@ def job_from_row(row: Row) -> Job:
         ended_at=_instant(row[21]),
         resolved_at=_instant(row[22]),
         headers=row[23],
+        lane=row[24],
+        limits=row[25],
     )
 
 

@@ -9,8 +9,8 @@ statement makes, ``index`` which one it needs to stay fast with millions of rows
 # Edge: -> queued | scheduled.
 INSERT_JOB = """
 INSERT INTO windlass_jobs (id, task, queue, state, reason, priority, created_at, due_at,
-                           expires_at, unique_key, retry_of, payload, headers)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                           expires_at, unique_key, retry_of, payload, headers, lane, limits)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
 """
 
@@ -35,9 +35,45 @@ FIND_CLAIMABLE = """
 SELECT -priority, due_at, id, seq, fence + 1, attempt + 1, failures, task, queue, payload,
        headers
   FROM windlass_jobs
- WHERE state = 'queued' AND queue = ? AND (expires_at IS NULL OR expires_at > ?)
+ WHERE state = 'queued' AND lane IS NULL AND queue = ?
+   AND (expires_at IS NULL OR expires_at > ?)
  ORDER BY queue, priority DESC, due_at, id
  LIMIT ?
+"""
+
+# The next lane of a queue that has queued jobs, and its limits.  Index: windlass_jobs_lanes.
+FIND_LANE = """
+SELECT lane, limits FROM windlass_jobs
+ WHERE state = 'queued' AND lane IS NOT NULL AND queue = ? AND lane > ?
+ ORDER BY queue, lane
+ LIMIT 1
+"""
+
+# Index: windlass_jobs_lanes, in its own order: no sort.
+FIND_CLAIMABLE_OF_LANE = """
+SELECT -priority, due_at, id, seq, fence + 1, attempt + 1, failures, task, queue, payload,
+       headers, lane
+  FROM windlass_jobs
+ WHERE state = 'queued' AND lane IS NOT NULL AND queue = ? AND lane = ?
+   AND (expires_at IS NULL OR expires_at > ?)
+ ORDER BY queue, lane, priority DESC, due_at, id
+ LIMIT ?
+"""
+
+# Index: windlass_jobs_in_lanes; no more rows than the fleet has slots.
+COUNT_IN_LANES = """
+SELECT limits, count(*) FROM windlass_jobs
+ WHERE state = 'running' AND lane IS NOT NULL
+ GROUP BY lane
+"""
+
+LIST_IN_LANES = "SELECT id, limits FROM windlass_jobs WHERE state = 'running' AND lane IS NOT NULL"
+
+FIND_PACE = "SELECT name, key, full_at_us FROM windlass_paces WHERE name = ? AND key = ?"
+
+KEEP_PACE = """
+INSERT INTO windlass_paces (name, key, full_at_us) VALUES (?, ?, ?)
+ON CONFLICT (name, key) DO UPDATE SET full_at_us = excluded.full_at_us
 """
 
 # Edge: queued -> running.  One statement for all: half the time of one for each.
@@ -50,7 +86,7 @@ UPDATE windlass_jobs
 
 # Index: windlass_jobs_worker.
 LIST_HELD = """
-SELECT id, fence, attempt, failures, task, queue, payload, headers FROM windlass_jobs
+SELECT id, fence, attempt, failures, task, queue, payload, headers, lane FROM windlass_jobs
  WHERE worker = :worker
  ORDER BY id
 """
@@ -216,7 +252,7 @@ RETURNING queue
 
 JOB_COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, losses, fence, worker,
        payload, result, error, error_type, unique_key, retry_of, created_at, due_at, expires_at,
-       started_at, ended_at, resolved_at, headers"""
+       started_at, ended_at, resolved_at, headers, lane, limits"""
 
 GET_JOB = f"SELECT {JOB_COLUMNS} FROM windlass_jobs WHERE id = :id"  # noqa: S608
 
@@ -275,6 +311,9 @@ SELECT id FROM windlass_jobs
 
 DELETE_JOB = "DELETE FROM windlass_jobs WHERE id = ?"
 DELETE_EVENTS = "DELETE FROM windlass_events WHERE job_id = ?"
+
+# Full again: the same as never used.
+DELETE_PACES = "DELETE FROM windlass_paces WHERE full_at_us <= :now"
 
 # A worker that has run nothing for this long can do no harm under its old id.
 DELETE_WORKERS = """

@@ -1,18 +1,17 @@
 """The store of one SQLite file.  No rule lives here: check, one statement, decode."""
 
 import asyncio
-import heapq
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 import msgspec
 
+from windlass.core.admission import PLAIN, Place, holders_of
 from windlass.core.lifecycle import SETTLE_MOVES
 from windlass.model.jobs import (
     CLAIM_BATCH_MAX,
@@ -29,12 +28,15 @@ from windlass.model.jobs import (
     State,
     WorkerId,
 )
+from windlass.model.limits import Holder, Limits
 from windlass.model.outcomes import Transition
 from windlass.model.topics import CLOCK, DONE, queue_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell, Clock
+from windlass.stores.bell import Alarm
 from windlass.stores.sqlite import sql
 from windlass.stores.sqlite.bells import Switchboard
+from windlass.stores.sqlite.claiming import Claiming, paces_of
 from windlass.stores.sqlite.connection import migrate, open_connection, translated
 from windlass.stores.sqlite.rows import (
     QUEUE_SEPARATOR,
@@ -76,6 +78,8 @@ class SqliteStore:
         self._reader: apsw.Connection | None = None
         self._reader_lock = threading.Lock()
         self._swept_at = 0
+        self._last_place: Place = PLAIN  # whose turn it was in the last claim
+        self._alarm = Alarm(lambda topic: self._switchboard.ring_here([topic]))
 
     @property
     def url(self) -> str:
@@ -96,6 +100,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Let go of the file, the thread and the bells.  Idempotent."""
+        self._alarm.close()
         self._switchboard.close()
         writer, self._writer = self._writer, None
         if writer is not None:
@@ -155,14 +160,23 @@ class SqliteStore:
         # A look first, on the reader: who finds nothing takes no lock and writes nothing.
         if not self._has_claimable(queues):
             return []
-        return await self._write(partial(_claim, worker, queues, limit))
+        claimed = await self._write(Claiming(worker, queues, limit, self._last_place))
+        self._last_place = claimed.place
+        if claimed.wake_in_us is not None:
+            for queue in queues:
+                self._alarm.set(queue_topic(queue), claimed.wake_in_us / SECOND_US)
+        return claimed.claims
 
     def _has_claimable(self, queues: Sequence[str]) -> bool:
         now = self._now()
         assert self._reader is not None, "open() comes first"
         with self._reader_lock, translated(self.url):
             execute = self._reader.execute
-            return any(execute(sql.FIND_CLAIMABLE, (queue, now, 1)).fetchall() for queue in queues)
+            return any(
+                execute(sql.FIND_CLAIMABLE, (queue, now, 1)).fetchall()
+                or execute(sql.FIND_LANE, (queue, "")).fetchall()
+                for queue in queues
+            )
 
     async def held(self, worker: WorkerId) -> list[Claim]:
         """Return what ``worker`` runs, as the store has it."""
@@ -240,6 +254,14 @@ class SqliteStore:
         )
         return [job_from_row(row) for row in rows]
 
+    async def holders(self, limits: Limits) -> list[Holder]:
+        """Say of each cap and pace what it lets through, and who has it now."""
+        assert self._reader is not None, "open() comes first"
+        running = self._read(sql.LIST_IN_LANES)
+        with self._reader_lock, translated(self.url):
+            paces = paces_of(self._reader.execute, limits)
+        return holders_of(limits, running, paces, self._now())
+
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state."""
         rows = await self._scan(sql.COUNT_JOBS)
@@ -301,23 +323,6 @@ def _insert_one(request: JobRequest, row: tuple[Any, ...], transaction: Transact
 
 def _topic_of_new(state: str, queue: str) -> str:
     return queue_topic(queue) if state == "queued" else CLOCK
-
-
-def _claim(
-    worker: WorkerId, queues: Sequence[str], limit: int, transaction: Transaction
-) -> list[Claim]:
-    now = transaction.now
-    if not transaction.execute(sql.HAS_LEASE, {"worker": worker, "now": now}).fetchall():
-        return []
-    lines = [
-        transaction.execute(sql.FIND_CLAIMABLE, (queue, now, limit)).fetchall()
-        for queue in dict.fromkeys(queues)
-    ]
-    rows = heapq.merge(*lines, key=itemgetter(0, 1, 2)) if len(lines) > 1 else lines[0]
-    taken = [row for row, _ in zip(rows, range(limit), strict=False)]
-    taken_seqs = msgspec.json.encode([row[3] for row in taken]).decode()
-    transaction.execute(sql.CLAIM_JOBS, (worker, now, taken_seqs))
-    return [Claim(*row[2:3], *row[4:]) for row in taken]
 
 
 def _settle(transitions: Sequence[Transition], transaction: Transaction) -> list[bool]:
@@ -420,4 +425,5 @@ def _prune(older_than: int, limit: int, transaction: Transaction) -> int:
     transaction.executemany(sql.DELETE_JOB, old)
     tombstones = {"horizon": transaction.now - TOMBSTONE_US}
     transaction.execute(sql.DELETE_WORKERS, tombstones)
+    transaction.execute(sql.DELETE_PACES, {"now": transaction.now})
     return len(old)

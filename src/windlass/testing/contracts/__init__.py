@@ -14,6 +14,7 @@ from windlass.testing.contracts.claiming import ClaimContract
 from windlass.testing.contracts.embedded import EmbeddedContract
 from windlass.testing.contracts.enqueueing import EnqueueContract
 from windlass.testing.contracts.leases import LeaseContract
+from windlass.testing.contracts.limits import LimitContract
 from windlass.testing.contracts.lookup import LookupContract
 from windlass.testing.contracts.settling import SettleContract
 from windlass.testing.contracts.sweeping import SweepContract
@@ -27,6 +28,7 @@ class StoreContract(
     ClaimContract,
     SettleContract,
     LeaseContract,
+    LimitContract,
     SweepContract,
     LookupContract,
     BellContract,

@@ -1,0 +1,153 @@
+"""The claim: plain in one statement, or through the lanes of limits under one lock."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from windlass.core.admission import (
+    LANES_LOOK_MAX,
+    LOOK_ON_US,
+    Admission,
+    Head,
+    Place,
+    Shown,
+    Wanted,
+    fill,
+    spans,
+    usage_of,
+)
+from windlass.model.jobs import Claim, JobId, WorkerId
+from windlass.model.limits import Limits, PaceState, decode_limits
+from windlass.stores.postgres import sql
+from windlass.stores.postgres.connection import Connection
+from windlass.stores.postgres.rows import Row
+
+LANES_PAGE_LEAST = 16
+
+
+class Claimed(NamedTuple):
+    """What a claim got.
+
+    has_lanes:  whether the queues hold jobs under limits.
+    place:      the lane that had its turn last.
+    wake_in_us: when the next job may start that a pace holds back; None if none does.
+    """
+
+    claims: list[Claim]
+    has_lanes: bool
+    place: Place
+    wake_in_us: int | None = None
+
+
+class Claiming:
+    """One claim, in a transaction of its own.
+
+    after: the place that had its turn last, in the claim before.
+    """
+
+    def __init__(self, worker: WorkerId, queues: Sequence[str], room: int, after: Place) -> None:
+        self._worker = worker
+        self._queues = list(dict.fromkeys(queues))
+        self._room = room
+        self._after = after
+
+    async def plain(self, connection: Connection) -> Claimed:
+        """Claim jobs without a lane."""
+        single = len(self._queues) == 1
+        statement = sql.CLAIM_JOBS if single else sql.CLAIM_JOBS_OF_QUEUES
+        line = self._queues[0] if single else self._queues
+        await connection.execute(sql.BEGIN_CLAIM)
+        rows = await connection.fetch(statement, self._worker, line, self._room)
+        if rows:
+            has_lanes = rows[0][-1]
+        else:
+            has_lanes = await connection.fetchval(sql.HAS_LANES, self._queues)
+        await connection.execute("COMMIT")
+        rows.sort(key=_claim_order)  # what an UPDATE returns has no order
+        claims = [Claim(*row[2:-1]) for row in map(tuple, rows)]
+        return Claimed(claims, has_lanes, self._after)
+
+    async def through_lanes(self, connection: Connection) -> Claimed:
+        """Claim jobs as their limits allow, those without a lane among them."""
+        await connection.execute(sql.BEGIN_CLAIM_IN_LANES)
+        now_us = await connection.fetchval(sql.NOW_US)
+        running = await connection.fetch(sql.COUNT_IN_LANES)
+        admission = Admission(self._room, now_us, usage_of(map(tuple, running)), ())
+        has_lanes, lanes = await self._look(connection, admission)
+        found = await connection.fetch(sql.FIND_CLAIMABLE, self._queues, self._room)
+        plain = sorted(map(_head, found), key=_head_order)
+        steps = fill(admission, lanes, plain, self._after)
+        try:
+            wanted = next(steps)
+            while True:
+                wanted = steps.send(await _shown(connection, wanted))
+        except StopIteration:
+            claims = await self._taken(connection, admission)
+        await connection.execute("COMMIT")
+        place = admission.last_place or self._after
+        return Claimed(claims, has_lanes, place, admission.wake_in_us)
+
+    async def _taken(self, connection: Connection, admission: Admission) -> list[Claim]:
+        rows: list[Row] = []
+        if admission.taken:
+            rows = await connection.fetch(sql.CLAIM_ADMITTED, self._worker, admission.taken)
+        if admission.paces and (rows or not admission.taken):
+            names, keys, full = zip(
+                *((pace.name, pace.key, pace.full_at_us) for pace in admission.paces), strict=True
+            )
+            await connection.execute(sql.KEEP_PACES, names, keys, full)
+        claims = {row[0]: Claim(*row) for row in map(tuple, rows)}
+        return [claims[job_id] for job_id in admission.taken if job_id in claims]
+
+    async def _look(
+        self, connection: Connection, admission: Admission
+    ) -> tuple[bool, dict[Place, Limits]]:
+        """Return lanes with room, behind the one that had its turn last; as many as are needed."""
+        lanes: dict[Place, Limits] = {}
+        looked = 0
+        page = self._room + LANES_PAGE_LEAST  # some of them will be closed
+        for queue, lower, last in spans(self._queues, self._after):
+            while True:
+                rows = await connection.fetch(sql.FIND_LANES, queue, lower, last, page)
+                found = {(queue, lane): decode_limits(encoded) for lane, encoded in rows}
+                admission.learn(await paces_of(connection, found.values()))
+                lanes |= {place: its for place, its in found.items() if admission.capacity(its)}
+                looked += len(rows)
+                if len(rows) < page:
+                    break  # there are no more in this span
+                if len(lanes) >= self._room:
+                    return True, lanes
+                lower = rows[-1][0]
+                if looked >= LANES_LOOK_MAX:
+                    self._after = queue, lower
+                    admission.look_again_in(LOOK_ON_US)
+                    return True, lanes
+        return looked > 0, lanes
+
+
+async def paces_of(connection: Connection, limits: Iterable[Limits]) -> list[PaceState]:
+    """Return those of the paces that were ever used."""
+    wanted = sorted({(pace.name, pace.key) for one in limits for pace in one.paces})
+    if not wanted:
+        return []
+    names, keys = zip(*wanted, strict=True)
+    return [PaceState(*row) for row in await connection.fetch(sql.FIND_PACES, names, keys)]
+
+
+async def _shown(connection: Connection, wanted: Wanted) -> Shown:
+    queues, lanes, counts = zip(*((*place, n) for place, n in wanted.items()), strict=True)
+    shown: dict[Place, list[Head]] = {}
+    for row in await connection.fetch(sql.FIND_CLAIMABLE_OF_LANES, queues, lanes, counts):
+        shown.setdefault((row[0], row[1]), []).append(_head(row[2:]))
+    return {place: sorted(heads, key=_head_order) for place, heads in shown.items()}
+
+
+def _head(row: Row) -> Head:
+    return Head(*row)
+
+
+def _head_order(head: Head) -> tuple[int, int, JobId]:
+    return -head.priority, head.due_at_us, head.id
+
+
+def _claim_order(row: Row) -> tuple[int, object, str]:
+    return -row[0], row[1], row[2]

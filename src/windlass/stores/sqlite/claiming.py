@@ -1,0 +1,144 @@
+"""The claim, as an operation of one transaction: plain, or through the lanes of limits."""
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import msgspec
+
+from windlass.core.admission import (
+    LANES_LOOK_MAX,
+    LOOK_ON_US,
+    Admission,
+    Head,
+    Place,
+    Shown,
+    Wanted,
+    fill_from,
+    spans,
+    usage_of,
+)
+from windlass.model.jobs import Claim, WorkerId
+from windlass.model.limits import Limits, PaceState, decode_limits
+from windlass.stores.sqlite import sql
+from windlass.stores.sqlite.writer import Transaction
+
+Row = tuple[Any, ...]
+
+
+class Claimed(NamedTuple):
+    """What a claim got.
+
+    place:      the lane that had its turn last.
+    wake_in_us: when the next job may start that a pace holds back; None if none does.
+    """
+
+    claims: list[Claim]
+    place: Place
+    wake_in_us: int | None
+
+
+class Claiming:
+    """One claim.
+
+    after: the place that had its turn last, in the claim before.
+    """
+
+    def __init__(self, worker: WorkerId, queues: Sequence[str], room: int, after: Place) -> None:
+        self._worker = worker
+        self._queues = list(dict.fromkeys(queues))
+        self._room = room
+        self._after = after
+
+    def __call__(self, transaction: Transaction) -> Claimed:
+        """Move jobs to running."""
+        who = {"worker": self._worker, "now": transaction.now}
+        if not transaction.execute(sql.HAS_LEASE, who).fetchall():
+            return Claimed([], self._after, None)
+        heads = self._plain_heads(transaction)
+        if not any(self._lanes_of(transaction, queue, "") for queue in self._queues):
+            return Claimed(self._taken(transaction, heads), self._after, None)
+        return self._claim_through_lanes(transaction, heads)
+
+    def _plain_heads(self, transaction: Transaction) -> list[Row]:
+        lines = [
+            transaction.execute(sql.FIND_CLAIMABLE, (queue, transaction.now, self._room)).fetchall()
+            for queue in self._queues
+        ]
+        rows = heapq.merge(*lines, key=itemgetter(0, 1, 2)) if len(lines) > 1 else lines[0]
+        return [row for row, _ in zip(rows, range(self._room), strict=False)]
+
+    def _taken(self, transaction: Transaction, rows: Sequence[Row]) -> list[Claim]:
+        seqs = msgspec.json.encode([row[3] for row in rows]).decode()
+        transaction.execute(sql.CLAIM_JOBS, (self._worker, transaction.now, seqs))
+        return [Claim(*row[2:3], *row[4:]) for row in rows]
+
+    # -- through lanes -------------------------------------------------------
+
+    def _claim_through_lanes(self, transaction: Transaction, plain: Sequence[Row]) -> Claimed:
+        running = transaction.execute(sql.COUNT_IN_LANES).fetchall()
+        admission = Admission(self._room, transaction.now, usage_of(running), ())
+        rows = {row[2]: row for row in plain}
+
+        def show(wanted: Wanted) -> Shown:
+            shown = {}
+            for place, count in wanted.items():
+                facts = (*place, transaction.now, count)
+                found = transaction.execute(sql.FIND_CLAIMABLE_OF_LANE, facts).fetchall()
+                rows.update((row[2], row) for row in found)
+                shown[place] = [_head(row) for row in found]
+            return shown
+
+        lanes = self._look(transaction, admission)
+        fill_from(admission, lanes, [_head(row) for row in plain], self._after, show)
+        claims = self._taken(transaction, [rows[job_id] for job_id in admission.taken])
+        for pace in admission.paces:
+            transaction.execute(sql.KEEP_PACE, (pace.name, pace.key, pace.full_at_us))
+        return Claimed(claims, admission.last_place or self._after, admission.wake_in_us)
+
+    def _look(self, transaction: Transaction, admission: Admission) -> Mapping[Place, Limits]:
+        """Return lanes with room, behind the one that had its turn last; as many as are needed."""
+        lanes: dict[Place, Limits] = {}
+        looked = 0
+        for queue, lower, last in spans(self._queues, self._after):
+            for lane, encoded in self._lanes_between(transaction, queue, lower, last):
+                if len(lanes) >= self._room:
+                    return lanes
+                if looked >= LANES_LOOK_MAX:
+                    self._after = (queue, lower)
+                    admission.look_again_in(LOOK_ON_US)
+                    return lanes
+                looked += 1
+                lower = lane
+                limits = decode_limits(encoded)
+                admission.learn(paces_of(transaction.execute, limits))
+                if admission.capacity(limits):
+                    lanes[queue, lane] = limits
+        return lanes
+
+    def _lanes_between(
+        self, transaction: Transaction, queue: str, lower: str, last: str | None
+    ) -> Iterator[tuple[str, str]]:
+        while found := self._lanes_of(transaction, queue, lower):
+            [(lower, encoded)] = found
+            if last is not None and lower > last:
+                return
+            yield lower, encoded
+
+    def _lanes_of(self, transaction: Transaction, queue: str, lower: str) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = transaction.execute(sql.FIND_LANE, (queue, lower)).fetchall()
+        return found
+
+
+def paces_of(execute: Callable[..., Any], limits: Limits) -> list[PaceState]:
+    """Return those of the paces that were ever used."""
+    return [
+        PaceState(*row)
+        for pace in limits.paces
+        for row in execute(sql.FIND_PACE, (pace.name, pace.key)).fetchall()
+    ]
+
+
+def _head(row: Row) -> Head:
+    return Head(row[2], -row[0], row[1])
