@@ -8,6 +8,7 @@ from windlass.config import Settings, masked_url
 from windlass.core.tasks import Isolation, TaskSpec
 from windlass.errors import BadStoreUrl, MissingExtra
 from windlass.ports import Executor, Store
+from windlass.stores.clock import SystemClock
 
 
 def make_store(url: str, settings: Settings) -> Store:
@@ -51,7 +52,7 @@ def _make_executor(
         case "loop":
             from windlass.executors.loop import LoopExecutor
 
-            return LoopExecutor()
+            return LoopExecutor(SystemClock())
         case "thread":
             from windlass.executors.threads import ThreadExecutor
 
@@ -59,7 +60,7 @@ def _make_executor(
         case "process":
             from windlass.executors.processes import ProcessExecutor
 
-            return ProcessExecutor(target, slots, environ=environ)
+            return ProcessExecutor(target, slots, environ=environ, clock=SystemClock())
 
 
 def _scheme(url: str) -> str:

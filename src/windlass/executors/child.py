@@ -25,7 +25,6 @@ from windlass.core.tasks import TaskSpec, nearest, outcome_of
 from windlass.errors import AppNotFound, TaskNotFound
 from windlass.executors import frames
 from windlass.executors.attempt import attempt_async, attempt_plain
-from windlass.model.jobs import Claim
 from windlass.model.outcomes import Failed, Outcome
 
 SCRIPT_NAME = "__windlass_main__"  # for a script whose own name is taken
@@ -92,7 +91,7 @@ def serve(connection: socket.socket) -> None:
     connection.sendall(frames.pack(frames.Ready()))
     own_pid = os.getpid()
     while isinstance(start := receive(connection), frames.Start):
-        outcome = run(module, specs, start.claim)
+        outcome = run(module, specs, start)
         if os.getpid() != own_pid:  # user code forked, and this copy came back from it
             os._exit(0)
         connection.sendall(frames.pack(frames.Ended(outcome)))
@@ -117,12 +116,14 @@ def _receive_exactly(connection: socket.socket, size_bytes: int) -> bytes | None
     return bytes(parts)
 
 
-def run(module: str, specs: Mapping[str, TaskSpec], claim: Claim) -> Outcome:
+def run(module: str, specs: Mapping[str, TaskSpec], start: frames.Start) -> Outcome:
     """Run one attempt and say how it ended."""
+    claim = start.claim
     spec = find_spec(module, specs, claim.task)
     if spec is None:
         return Failed(error_info(TaskNotFound(claim.task, nearest(claim.task, specs))))
     context = Context(claim)
+    context.deadline = start.deadline
     try:
         if spec.is_async:
             return asyncio.run(attempt_async(spec, claim.payload, context))

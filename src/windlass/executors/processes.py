@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from windlass.errors import AppNotFound, AttemptTimeout, ChildDied
 from windlass.executors import frames
 from windlass.model.jobs import Claim
 from windlass.model.outcomes import Failed, Outcome, Released
+from windlass.ports import Clock
 
 START_TIMEOUT_S = 60.0
 REAP_WAIT_S = 2.0
@@ -34,6 +36,7 @@ class ProcessExecutor:
     environ: what the children get, without the ``WINDLASS_*`` variables: those hold the
              store's address and secrets.  All else is kept, because tasks need their own
              settings; so give the store's secret in a ``WINDLASS_*`` variable only.
+    clock:   tells attempts with a time limit when that will end.
     Limits:  the time limit of a task begins when its code does, not while a child starts;
              a child that is not ready within ``start_timeout_s`` is a failed attempt.
     Raises:  AppNotFound, when there is no target that a child could import.
@@ -47,12 +50,14 @@ class ProcessExecutor:
         environ: Mapping[str, str],
         python: str = sys.executable,
         start_timeout_s: float = START_TIMEOUT_S,
+        clock: Clock | None = None,
     ) -> None:
         assert slots > 0
         self._target = importable_target(target)
         self._environ = child_environ(environ)
         self._python = python
         self._start_timeout_s = start_timeout_s
+        self._clock = clock
         self._free = asyncio.Semaphore(slots)
         self._idle: list[_Child] = []
         self._children: set[_Child] = set()
@@ -87,7 +92,7 @@ class ProcessExecutor:
             except OSError as error:
                 return outcome_of(spec, ChildDied(spec.name, f"it could not be started: {error}"))
             try:
-                outcome = await self._attempt(child, spec, claim)
+                outcome = await self._attempt(child, spec, claim, context)
             except BaseException:
                 await self._discard(child)
                 raise
@@ -100,17 +105,20 @@ class ProcessExecutor:
                 await self._discard(child)
             return outcome
 
-    async def _attempt(self, child: "_Child", spec: TaskSpec, claim: Claim) -> Outcome | None:
+    async def _attempt(
+        self, child: "_Child", spec: TaskSpec, claim: Claim, context: Context
+    ) -> Outcome | None:
         """Return the outcome, or None when the child has died under it."""
         if not child.is_warm:
             failure = await self._warm_up(child, spec)
             if not child.is_warm:
                 return failure
+        if self._clock is not None and spec.timeout_s is not None:
+            context.deadline = self._clock.now() + timedelta(seconds=spec.timeout_s)
+        start = frames.Start(claim, context.deadline)
         try:
             async with asyncio.timeout(spec.timeout_s):
-                answer = await child.ask(
-                    frames.Start(claim), spec.result_limit_bytes + FRAME_SLACK_BYTES
-                )
+                answer = await child.ask(start, spec.result_limit_bytes + FRAME_SLACK_BYTES)
         except TimeoutError:
             child.kill()
             assert spec.timeout_s is not None
