@@ -6,6 +6,7 @@ PostgreSQL with many workers.  Everything a user needs is named here.
 
 from windlass.app import App
 from windlass.core.context import Context, context
+from windlass.core.dependencies import INJECTED, Depends
 from windlass.core.middleware import AttemptCall, EnqueueCall, Proceed
 from windlass.core.retry import Cancel, Retry, Snooze
 from windlass.errors import (
@@ -35,6 +36,7 @@ from windlass.tasks import JobHandle, Task
 __version__ = "0.1.0"
 
 __all__ = [
+    "INJECTED",
     "App",
     "AttemptCall",
     "BadArguments",
@@ -44,6 +46,7 @@ __all__ = [
     "Cancelled",
     "ConfigurationError",
     "Context",
+    "Depends",
     "EnqueueCall",
     "Failed",
     "Job",

@@ -1,7 +1,9 @@
 """Which adapter answers to which URL."""
 
+import asyncio
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from windlass.config import Settings, masked_url
@@ -43,6 +45,24 @@ def make_executors(
         isolation: _make_executor(isolation, slots, target, environ)
         for isolation in sorted({spec.isolation for spec in specs})
     }
+
+
+@asynccontextmanager
+async def with_dependencies(specs: Mapping[str, TaskSpec]) -> AsyncIterator[Mapping[str, TaskSpec]]:
+    """Give tasks what they depend on, in the running loop; end what they shared at last.
+
+    The definitions of tasks that depend on nothing are left as they are.
+    """
+    if all(spec.needs is None for spec in specs.values()):
+        yield specs
+        return
+    from windlass.executors.injection import Share, drive_on, injected
+
+    share = Share()
+    try:
+        yield injected(specs, share, drive_on(asyncio.get_running_loop()))
+    finally:
+        await share.close()
 
 
 def _make_executor(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar, overload
 
+from windlass.core.dependencies import needs_of
 from windlass.core.middleware import AttemptMiddleware, EnqueueMiddleware, check_middleware
 from windlass.core.retry import Delay, Retry, seconds_of
 from windlass.core.signature import Signature
@@ -120,11 +121,13 @@ class Registry(ABC):
     ) -> TaskSpec:
         task_name = check_name("name", name or f"{function.__module__}.{function.__qualname__}")
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
+        runs_in = isolation_of(task_name, function, isolation, timeout_s)
+        needs = needs_of(task_name, function, runs_in)
         return TaskSpec(
             name=task_name,
             function=function,
-            signature=Signature(task_name, function),
-            isolation=isolation_of(task_name, function, isolation, timeout_s),
+            signature=Signature(task_name, function, needs.names if needs else ()),
+            isolation=runs_in,
             is_async=asyncio.iscoroutinefunction(function),
             queue=self._queue if queue is None else check_name("queue", queue),
             priority=check_priority(priority),
@@ -133,6 +136,7 @@ class Registry(ABC):
             expires_s=None if expires is None else seconds_of("expires", expires),
             around_attempt=tuple(map(check_middleware, around_attempt)),
             around_enqueue=tuple(map(check_middleware, around_enqueue)),
+            needs=needs,
         )
 
     @abstractmethod

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from windlass.core.capture import error_info
+from windlass.core.dependencies import Needs
 from windlass.core.retry import Cancel, Retry, Snooze
 from windlass.core.signature import Signature
 from windlass.errors import (
@@ -45,6 +46,7 @@ class TaskSpec:
     result_limit_bytes: int = 256 * 1024
     around_attempt: tuple[Any, ...] = ()
     around_enqueue: tuple[Any, ...] = ()
+    needs: Needs | None = None
 
     @property
     def retry_policy(self) -> Retry:

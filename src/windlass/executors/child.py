@@ -167,7 +167,16 @@ def load_app(hello: frames.Hello) -> tuple[str, Mapping[str, TaskSpec]]:
     specs = getattr(app, "specs", None)
     if not isinstance(specs, Mapping):
         raise AppNotFound(target, f"{place} has no app of the name {attribute!r}")
-    return module.__name__, specs
+    return module.__name__, _injected(specs)
+
+
+def _injected(specs: Mapping[str, TaskSpec]) -> Mapping[str, TaskSpec]:
+    """Give the tasks what they depend on; what a worker shares is once for this process."""
+    if all(spec.needs is None for spec in specs.values()):
+        return specs
+    from windlass.executors.injection import Share, drive_alone, injected
+
+    return injected(specs, Share(), drive_alone())
 
 
 def _script(path: str) -> ModuleType:
