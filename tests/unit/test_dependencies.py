@@ -2,6 +2,8 @@
 
 import functools
 import pickle
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from windlass import INJECTED, App, BadArguments, BadTask, Context, Depends, Rou
 from windlass.core.dependencies import Needs, needs_of
 from windlass.core.signature import Signature
 from windlass.errors import NotInjected
+from windlass.plugins import with_dependencies
 
 
 def leaf() -> int:
@@ -178,3 +181,26 @@ def test_injected_tells_who_uses_it_what_is_missing() -> None:
     assert not hasattr(INJECTED, "execute")  # what looks around in a module stumbles over nothing
     assert repr(INJECTED) == "INJECTED"
     assert str(pickle.loads(pickle.dumps(NotInjected("execute")))) == str(NotInjected("execute"))
+
+
+async def test_tasks_that_ask_for_nothing_are_left_as_they_are(tmp_path: Path) -> None:
+    app = App(f"sqlite:///{tmp_path}/a.db")
+    with_none: Any = app.task(name="none")(leaf)
+    before = app.specs
+    async with with_dependencies(before) as specs:
+        assert specs is before
+
+    app.task(name="some")(middle)
+    async with with_dependencies(app.specs) as specs:
+        assert specs["none"] is with_none.spec
+        assert specs["some"].function is not middle
+
+
+def test_a_worker_of_such_tasks_imports_nothing_for_them() -> None:
+    code = (
+        "import sys, windlass, windlass.app, windlass.executors.child, windlass.executors.threads\n"
+        "print('windlass.executors.injection' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert told.stdout == "False\n"
