@@ -27,6 +27,7 @@ from typing import Any, TypeVar
 from windlass.config import load_settings
 from windlass.core.capture import type_name
 from windlass.core.dependencies import Overrides, name_of
+from windlass.core.error_observers import ErrorObserver, ErrorObservers
 from windlass.core.ids import JobIds
 from windlass.core.middleware import EnqueueMiddleware, enqueue_through
 from windlass.core.retry import Delay, seconds_of
@@ -48,6 +49,7 @@ from windlass.tasks import AnyTask, Enqueuer, JobHandle, check_requests
 R = TypeVar("R")
 T = TypeVar("T")
 OB = TypeVar("OB", bound=Observer)
+EO = TypeVar("EO", bound=ErrorObserver)
 Lifespan = Callable[[], AsyncIterator[Any]]
 LS = TypeVar("LS", bound=Lifespan)
 
@@ -75,6 +77,7 @@ class App(Registry):
         self._observers: list[Observer] = []
         self._lifespan: Lifespan | None = None
         self._overrides = Overrides()
+        self._error_observers = ErrorObservers()
         self._begin()
         _apps.add(self)
 
@@ -116,6 +119,7 @@ class App(Registry):
             spec,
             result_limit_bytes=self.settings.payload_limit_bytes,
             needs=spec.needs and spec.needs.under(self._overrides),
+            error_observers=self._error_observers,
         )
         self._enter(spec, task)
         task.spec = spec
@@ -165,6 +169,17 @@ class App(Registry):
         enqueuer's thread, so it must be quick.  What it raises is logged; it changes nothing.
         """
         self._observers.append(observer)
+        return observer
+
+    def observe_errors(self, observer: EO) -> EO:
+        """Tell an observer each unexpected exception of an attempt; may be a decorator.
+
+        ``def (error: BaseException, context: Context) -> None``: called where it was raised, in
+        the attempt's thread, event loop or child process, while the frames with their locals are
+        still there; so it must be quick.  ``Retry``, ``Snooze`` and ``Cancel`` are not told.  What
+        it raises is logged; it changes nothing.
+        """
+        self._error_observers.add(observer)
         return observer
 
     def new_job_id(self) -> JobId:

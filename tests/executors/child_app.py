@@ -17,6 +17,20 @@ app = App("sqlite:///never-opened.db")
 SEEN: contextvars.ContextVar[int] = contextvars.ContextVar("SEEN", default=0)
 
 
+TOLD: list[tuple[str, str, str]] = []
+
+
+@app.observe_errors
+def tell(error: BaseException, ctx: Context) -> None:
+    code = error.__traceback__.tb_frame.f_code.co_name if error.__traceback__ else ""
+    TOLD.append((type(error).__name__, ctx.task.rpartition(".")[2], code))
+
+
+@app.task(isolation="process")
+def told() -> list[tuple[str, str, str]]:
+    return TOLD
+
+
 @app.task(isolation="process")
 def pid() -> int:
     return os.getpid()

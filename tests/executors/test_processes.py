@@ -159,6 +159,21 @@ async def test_what_a_task_depends_on_is_made_in_the_child() -> None:
     assert "no database" in failed.error.message
 
 
+async def test_an_error_is_told_where_it_was_raised_and_a_death_in_the_worker(
+    tmp_path: Path,
+) -> None:
+    child_app.TOLD.clear()
+    async with processes(slots=1) as executor:
+        error_of(await run(executor, spec("fails")))
+        assert value_of(await run(executor, spec("told"))) == [
+            ["ValueError", "fails", "attempt_plain"]
+        ]
+        error_of(await run(executor, spec("exits"), code=3))
+        error_of(await run(executor, spec("sleeps"), started=str(tmp_path / "started")))
+
+    assert child_app.TOLD == [("ChildDied", "exits", ""), ("AttemptTimeout", "sleeps", "")]
+
+
 # -- ends --------------------------------------------------------------------
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from windlass.core.capture import error_info
 from windlass.core.context import Context
-from windlass.core.tasks import TaskSpec, nearest, outcome_of
+from windlass.core.tasks import TaskSpec, nearest, outcome_told
 from windlass.errors import AppNotFound, TaskNotFound
 from windlass.executors import frames
 from windlass.executors.attempt import attempt_async, attempt_plain
@@ -130,7 +130,7 @@ def run(module: str, specs: Mapping[str, TaskSpec], start: frames.Start) -> Outc
         # Called in a copy, so that context variables do not pass from job to job.
         return copy_context().run(attempt_plain, spec, claim.payload, context)
     except BaseException as error:  # the code cancelled itself, or what it left behind broke
-        return outcome_of(spec, error)
+        return outcome_told(spec, error, context)
     finally:
         _flush()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from windlass.core.context import Context
-from windlass.core.tasks import TaskSpec, outcome_of
+from windlass.core.tasks import TaskSpec, outcome_told
 from windlass.errors import AppNotFound, AttemptTimeout, ChildDied
 from windlass.executors import frames
 from windlass.model.jobs import Claim
@@ -90,7 +90,8 @@ class ProcessExecutor:
             try:
                 child = self._take_child()
             except OSError as error:
-                return outcome_of(spec, ChildDied(spec.name, f"it could not be started: {error}"))
+                died = ChildDied(spec.name, f"it could not be started: {error}")
+                return outcome_told(spec, died, context)
             try:
                 outcome = await self._attempt(child, spec, claim, context)
             except BaseException:
@@ -98,7 +99,7 @@ class ProcessExecutor:
                 raise
             if outcome is None:
                 await self._discard(child)
-                outcome = self._outcome_of_death(spec, child)
+                outcome = self._outcome_of_death(spec, child, context)
             elif child.is_usable and not self._stopped:
                 self._idle.append(child)
             else:
@@ -110,7 +111,7 @@ class ProcessExecutor:
     ) -> Outcome | None:
         """Return the outcome, or None when the child has died under it."""
         if not child.is_warm:
-            failure = await self._warm_up(child, spec)
+            failure = await self._warm_up(child, spec, context)
             if not child.is_warm:
                 return failure
         if self._clock is not None and spec.timeout_s is not None:
@@ -122,10 +123,10 @@ class ProcessExecutor:
         except TimeoutError:
             child.kill()
             assert spec.timeout_s is not None
-            return outcome_of(spec, AttemptTimeout(spec.name, spec.timeout_s))
+            return outcome_told(spec, AttemptTimeout(spec.name, spec.timeout_s), context)
         return answer.outcome if isinstance(answer, frames.Ended) else None
 
-    async def _warm_up(self, child: "_Child", spec: TaskSpec) -> Outcome | None:
+    async def _warm_up(self, child: "_Child", spec: TaskSpec, context: Context) -> Outcome | None:
         """Have a new child load the app; return why it could not."""
         hello = frames.Hello(self._target, sys.path.copy())
         try:
@@ -134,16 +135,16 @@ class ProcessExecutor:
         except TimeoutError:
             child.kill()
             why = f"it was not ready within {self._start_timeout_s:g} s"
-            return outcome_of(spec, ChildDied(spec.name, why))
+            return outcome_told(spec, ChildDied(spec.name, why), context)
         if isinstance(answer, frames.StartFailed):
             return Failed(answer.error)
         child.is_warm = isinstance(answer, frames.Ready)
         return None
 
-    def _outcome_of_death(self, spec: TaskSpec, child: "_Child") -> Outcome:
+    def _outcome_of_death(self, spec: TaskSpec, child: "_Child", context: Context) -> Outcome:
         if self._stopped:
             return Released(started=True)
-        return outcome_of(spec, ChildDied(spec.name, child.cause_of_death()))
+        return outcome_told(spec, ChildDied(spec.name, child.cause_of_death()), context)
 
     # -- the children --------------------------------------------------------
 
