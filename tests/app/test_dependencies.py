@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 import threading
 import time
@@ -24,6 +25,7 @@ from windlass import (
     State,
     context,
 )
+from windlass.core.dependencies import Scope
 from windlass.errors import NotInAttempt
 from windlass.model.jobs import Reason
 from windlass.tasks import AnyTask
@@ -248,8 +250,17 @@ async def test_a_time_limit_ends_them_in_reverse_and_includes_them(store_url: st
         session: SessionOf = INJECTED, slow: Annotated[None, Depends(slow)] = INJECTED
     ) -> None: ...
 
+    async def never() -> AsyncIterator[None]:
+        await asyncio.sleep(60)
+        yield
+
+    @app.task(timeout=0.05)
+    async def waits(
+        session: SessionOf = INJECTED, never: Annotated[None, Depends(never)] = INJECTED
+    ) -> None: ...
+
     async with working(app):
-        for each in (task, returns):
+        for each in (task, returns, waits):
             job = await each.aenqueue()
             assert (await (await ended(job)).ajob()).reason is Reason.TIMEOUT
 
@@ -259,7 +270,7 @@ async def test_a_time_limit_ends_them_in_reverse_and_includes_them(store_url: st
         "engine sees CancelledError",
         "engine ends",
     ]
-    assert log[6:] == log[:6]
+    assert log == log[:6] * 3
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -457,6 +468,45 @@ async def test_an_attempt_that_is_stopped_stops_nothing_of_a_worker_s(store_url:
         assert await second.aresult(WAIT_S) == "made"
 
 
+async def test_a_worker_that_stops_while_one_is_made_leaves_nothing_behind(
+    store_url: str,
+) -> None:
+    app = quick_app(store_url)
+    gate, begun = threading.Event(), asyncio.Event()
+
+    async def endless() -> AsyncIterator[None]:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+            yield
+        finally:
+            log.append("stopped")
+
+    def stuck() -> Iterator[None]:
+        gate.wait(WAIT_S)
+        yield
+
+    @app.task
+    async def asynchronous(
+        value: Annotated[None, Depends(endless, scope="worker")] = INJECTED,
+    ) -> None: ...
+
+    @app.task
+    async def other(value: Annotated[None, Depends(stuck, scope="worker")] = INJECTED) -> None: ...
+
+    async with working(app):
+        jobs = [await other.aenqueue(), await asynchronous.aenqueue()]
+        await asyncio.wait_for(begun.wait(), WAIT_S)
+        for job in jobs:
+            await running(job)
+    gate.set()
+
+    assert log == ["stopped"]
+    async with app.session():
+        for job in jobs:
+            assert (await job.ajob()).state is not State.RUNNING
+
+
 async def test_what_a_worker_s_raises_at_its_end_is_logged(
     store_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -475,6 +525,62 @@ async def test_what_a_worker_s_raises_at_its_end_is_logged(
 
     assert "cannot close" in caplog.text
     assert log[-1] == "pool ends"
+
+
+VAR: contextvars.ContextVar[int] = contextvars.ContextVar("VAR")
+
+
+async def group() -> AsyncIterator[str]:
+    """What is bound to one asyncio task from its begin to its end."""
+    token = VAR.set(1)
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        tasks.create_task(asyncio.sleep(0))
+        yield "group"
+        log.append("group ends")
+    VAR.reset(token)
+
+
+@pytest.mark.parametrize("scope", ["job", "worker"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_async_one_begins_and_ends_in_the_same_asyncio_task(
+    store_url: str, kind: str, scope: Scope, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = quick_app(store_url)
+
+    def use(value: Annotated[str, Depends(group, scope=scope)]) -> str:
+        return value
+
+    task = both(app, use)[kind]
+    async with working(app):
+        assert await (await task.aenqueue()).aresult(WAIT_S) == "group"
+
+    assert log == ["group ends"]
+    assert "broke" not in caplog.text
+
+
+async def test_what_breaks_while_it_is_held_open_is_the_attempts_error(store_url: str) -> None:
+    app = quick_app(store_url)
+
+    async def breaks() -> AsyncIterator[None]:
+        async def background() -> None:
+            raise ConnectionError("lost")
+
+        async with asyncio.TaskGroup() as tasks:
+            failed = tasks.create_task(background())
+            yield
+            await asyncio.wait([failed])
+
+    @app.task
+    def plain(value: Annotated[None, Depends(breaks)] = INJECTED) -> None: ...
+
+    @app.task
+    async def asynchronous(value: Annotated[None, Depends(breaks)] = INJECTED) -> None:
+        await asyncio.sleep(60)
+
+    async with working(app):
+        for task in (plain, asynchronous):
+            with pytest.raises(JobFailed, match="ConnectionError: lost"):
+                await (await task.aenqueue()).aresult(WAIT_S)
 
 
 # -- overrides ---------------------------------------------------------------

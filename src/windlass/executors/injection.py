@@ -100,13 +100,16 @@ async def _make(step: Step, values: list[Any], opened: _Open, share: "Share") ->
 def _make_plain(step: Step, values: list[Any], opened: _Open, share: "Share", drive: Drive) -> Any:
     if step.provider.scope == "worker":
         return share.get_plain(step.provider, drive)
-    if step.provider.is_async:
-        return drive(_make(step, values, opened, share))
     made = step.provider.function(**{name: values[place] for name, place in step.places})
-    if step.provider.kind is Kind.GENERATOR:
-        value = _begin(step.provider, made)
-        opened.append((step.provider, made))
-        return value
+    match step.provider.kind:
+        case Kind.COROUTINE:
+            return drive(made)
+        case Kind.GENERATOR:
+            value = _begin(step.provider, made)
+            opened.append((step.provider, made))
+            return value
+        case Kind.ASYNC_GENERATOR:
+            return drive(_hold(step.provider, made, opened))
     return made
 
 
@@ -133,7 +136,7 @@ def _end_all_plain(opened: _Open, error: BaseException | None, drive: Drive) -> 
         provider, generator = opened.pop()
         try:
             if provider.is_async:
-                drive(_end_async(provider, generator, last))
+                drive(generator.end(last))
             else:
                 _end(provider, generator, last)
         except BaseException as raised:
@@ -208,6 +211,66 @@ def _is_passed_on(raised: BaseException, error: BaseException | None) -> bool:
     return raised is error
 
 
+class _Host:
+    """Holds an async generator open for those who cannot, in an asyncio task of its own.
+
+    So it begins and ends in one task, which task groups and context variables ask for.
+    """
+
+    def __init__(self, provider: Provider, generator: AsyncGenerator[Any, None]) -> None:
+        self._provider = provider
+        self._generator = generator
+        loop = asyncio.get_running_loop()
+        self._began: asyncio.Future[_Result] = loop.create_future()
+        self._ending: asyncio.Future[BaseException | None] = loop.create_future()
+        self._task = loop.create_task(self._hold())
+
+    async def begin(self) -> Any:
+        """Return what it yields."""
+        try:
+            return _unpacked(await self._began)
+        except asyncio.CancelledError:
+            self._task.cancel()
+            raise
+
+    async def end(self, error: BaseException | None) -> None:
+        """Run what follows its yield.  Raises: what came up in doing so, or before."""
+        if not self._ending.done():
+            self._ending.set_result(error)
+        raised = await self._task
+        if raised is not None:
+            raise raised
+
+    async def _hold(self) -> BaseException | None:
+        try:
+            value = await _begin_async(self._provider, self._generator)
+        except BaseException as error:
+            _hand_over(self._began, (None, error))
+            return None
+        _hand_over(self._began, (value, None))
+        try:
+            error_of_others = await self._ending
+        except BaseException as stopped:  # by its own task group, or with its loop
+            error_of_others = stopped
+        try:
+            await _end_async(self._provider, self._generator, error_of_others)
+        except BaseException as raised:
+            return raised
+        return None
+
+
+async def _hold(provider: Provider, generator: AsyncGenerator[Any, None], opened: _Open) -> Any:
+    host = _Host(provider, generator)
+    value = await host.begin()
+    opened.append((provider, host))
+    return value
+
+
+def _hand_over(future: "asyncio.Future[_Result]", result: _Result) -> None:
+    if not future.done():  # nobody waits any more
+        future.set_result(result)
+
+
 # -- what the attempts of a worker share -------------------------------------
 
 
@@ -255,7 +318,7 @@ class Share:
             provider, generator = self._opened.pop()
             try:
                 if provider.is_async:
-                    await _end_async(provider, generator, None)
+                    await generator.end(None)
                 else:
                     await _on_own_thread(partial(_end, provider, generator, None))
             except Exception:
@@ -281,11 +344,10 @@ class Share:
             case Kind.GENERATOR:
                 generator = make()
                 value = await _on_own_thread(partial(_begin, provider, generator))
+                self._opened.append((provider, generator))
+                return value
             case Kind.ASYNC_GENERATOR:
-                generator = make()
-                value = await _begin_async(provider, generator)
-        self._opened.append((provider, generator))
-        return value
+                return await _hold(provider, make(), self._opened)
 
 
 async def _on_own_thread(call: Callable[[], Any]) -> Any:
@@ -293,17 +355,13 @@ async def _on_own_thread(call: Callable[[], Any]) -> Any:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[_Result] = loop.create_future()
 
-    def hand_over(result: _Result) -> None:
-        if not future.done():
-            future.set_result(result)
-
     def run() -> None:
         try:
             result: _Result = call(), None
         except BaseException as error:
             result = None, error
         try:
-            loop.call_soon_threadsafe(hand_over, result)
+            loop.call_soon_threadsafe(_hand_over, future, result)
         except RuntimeError:  # the loop is closed: nobody waits
             return
 
