@@ -6,6 +6,7 @@ PostgreSQL with many workers.  Everything a user needs is named here.
 
 from windlass.app import App
 from windlass.core.context import Context, context
+from windlass.core.dependencies import INJECTED, Depends
 from windlass.core.limits import Concurrency, FairShare, Rate
 from windlass.core.middleware import AttemptCall, EnqueueCall, Proceed
 from windlass.core.retry import Cancel, Retry, Snooze
@@ -36,6 +37,7 @@ from windlass.tasks import JobHandle, Task
 __version__ = "0.1.0"
 
 __all__ = [
+    "INJECTED",
     "App",
     "AttemptCall",
     "BadArguments",
@@ -46,6 +48,7 @@ __all__ = [
     "Concurrency",
     "ConfigurationError",
     "Context",
+    "Depends",
     "EnqueueCall",
     "Failed",
     "FairShare",

@@ -19,13 +19,15 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from windlass.config import load_settings
 from windlass.core.capture import type_name
+from windlass.core.dependencies import Overrides, name_of
+from windlass.core.error_observers import ErrorObserver, ErrorObservers
 from windlass.core.ids import JobIds
 from windlass.core.middleware import EnqueueMiddleware, enqueue_through
 from windlass.core.names import check_name
@@ -38,7 +40,7 @@ from windlass.errors import BadOption, LifespanBroke
 from windlass.model.jobs import Finished, JobId, JobRequest, WorkerId
 from windlass.model.notices import Notice, NoticeKind
 from windlass.model.workers import WorkerInfo
-from windlass.plugins import is_embedded, make_executors, make_store
+from windlass.plugins import is_embedded, make_executors, make_store, with_dependencies
 from windlass.portal import Portal, drive, loop_is_running
 from windlass.ports import Store
 from windlass.registry import Registry
@@ -48,6 +50,7 @@ from windlass.tasks import AnyTask, Enqueuer, JobHandle, check_requests
 R = TypeVar("R")
 T = TypeVar("T")
 OB = TypeVar("OB", bound=Observer)
+EO = TypeVar("EO", bound=ErrorObserver)
 Lifespan = Callable[[], AsyncIterator[Any]]
 LS = TypeVar("LS", bound=Lifespan)
 
@@ -74,6 +77,8 @@ class App(Registry):
         self._around_enqueue_of: dict[str, Sequence[EnqueueMiddleware]] = {}
         self._observers: list[Observer] = []
         self._lifespan: Lifespan | None = None
+        self._overrides = Overrides()
+        self._error_observers = ErrorObservers()
         self._begin()
         _apps.add(self)
 
@@ -111,7 +116,12 @@ class App(Registry):
 
     def adopt(self, spec: TaskSpec, task: AnyTask) -> None:
         """Take in a task, of its own or of a router.  Raises: BadTask."""
-        spec = replace(spec, result_limit_bytes=self.settings.payload_limit_bytes)
+        spec = replace(
+            spec,
+            result_limit_bytes=self.settings.payload_limit_bytes,
+            needs=spec.needs and spec.needs.under(self._overrides),
+            error_observers=self._error_observers,
+        )
         self._enter(spec, task)
         task.spec = spec
         if spec.around_enqueue:
@@ -133,6 +143,23 @@ class App(Registry):
         self._lifespan = resources
         return resources
 
+    @contextmanager
+    def override(self, dependency: Callable[..., Any], other: Callable[..., Any]) -> Iterator[None]:
+        """Replace a dependency in the attempts that begin within a block: for tests.
+
+        other:  may itself depend on others.  Blocks nest, and each restores what was before.
+        Where:  in the workers of this app in this process, but not in child processes.
+        Raises: BadOption, if no task depends on it; BadTask, if the other cannot stand there.
+        """
+        needs = [spec.needs for spec in self._specs.values() if spec.needs is not None]
+        if not any(each.include(dependency) for each in needs):
+            why = "no task of this app depends on it"
+            raise BadOption("dependency", name_of(dependency), why)
+        with self._overrides.replaced(dependency, other):
+            for each in needs:
+                each.plan()
+            yield
+
     def _enqueuer(self) -> Enqueuer:
         return self
 
@@ -143,6 +170,17 @@ class App(Registry):
         enqueuer's thread, so it must be quick.  What it raises is logged; it changes nothing.
         """
         self._observers.append(observer)
+        return observer
+
+    def observe_errors(self, observer: EO) -> EO:
+        """Tell an observer each unexpected exception of an attempt; may be a decorator.
+
+        ``def (error: BaseException, context: Context) -> None``: called where it was raised, in
+        the attempt's thread, event loop or child process, while the frames with their locals are
+        still there; so it must be quick.  ``Retry``, ``Snooze`` and ``Cancel`` are not told.  What
+        it raises is logged; it changes nothing.
+        """
+        self._error_observers.add(observer)
         return observer
 
     def new_job_id(self) -> JobId:
@@ -375,7 +413,7 @@ class App(Registry):
             stack.push_async_callback(store.close)
             await store.open()
             state = await stack.enter_async_context(self._lifetime())
-            specs = self._specs_in_middleware()
+            specs = await stack.enter_async_context(with_dependencies(self._specs_in_middleware()))
             worker = Worker(
                 store,
                 specs,

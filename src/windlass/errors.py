@@ -27,6 +27,7 @@ WindlassError
 │   ├── NotIncluded             a router's task was used before an app included it
 │   ├── WouldDeadlock           a blocking call in the event loop that would have to serve it
 │   ├── NotInAttempt            context() was called outside of a running task
+│   ├── NotInjected             a parameter which only an attempt fills was used in a plain call
 │   └── ResultTimeout           the job did not end within the time given
 ├── UnavailableError        the operator; trying again may help
 │   └── StoreUnavailable        the store does not answer
@@ -37,6 +38,7 @@ WindlassError
     ├── AttemptTimeout          an attempt ran longer than its limit
     ├── AttemptCancelled        an attempt was stopped by a cancel request
     ├── MiddlewareBroke         a middleware broke the rules of proceeding
+    ├── DependencyBroke         a dependency did not yield exactly once
     └── ChildDied               the process that ran an attempt died under it
 
 Arguments are the facts; ``__str__`` makes the sentence, with the way out, so
@@ -409,6 +411,20 @@ class NotInAttempt(UsageError):
         return "there is no running attempt here: call context() from inside a task"
 
 
+class NotInjected(UsageError, AttributeError):
+    """A parameter which only an attempt fills was used in a plain call."""
+
+    def __init__(self, attribute: str) -> None:
+        super().__init__(attribute)
+        self.attribute = attribute
+
+    def __str__(self) -> str:
+        return (
+            f"{self.attribute!r} was asked of INJECTED: nobody makes the dependencies of a plain "
+            "call; pass this argument by hand"
+        )
+
+
 class ResultTimeout(UsageError, TimeoutError):
     """The job did not end within the time given; it goes on all the same."""
 
@@ -519,6 +535,18 @@ class MiddlewareBroke(TaskError):
 
     def __str__(self) -> str:
         return f"middleware {self.middleware}: {self.why}"
+
+
+class DependencyBroke(TaskError):
+    """A dependency that is a generator did not yield exactly once."""
+
+    def __init__(self, dependency: str, why: str) -> None:
+        super().__init__(dependency, why)
+        self.dependency = dependency
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"dependency {self.dependency!r}: {self.why}; let it yield exactly once"
 
 
 class ChildDied(TaskError):

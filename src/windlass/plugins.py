@@ -1,13 +1,16 @@
 """Which adapter answers to which URL."""
 
+import asyncio
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from windlass.config import Settings, masked_url
 from windlass.core.tasks import Isolation, TaskSpec
 from windlass.errors import BadStoreUrl, MissingExtra
 from windlass.ports import Executor, Store
+from windlass.stores.clock import SystemClock
 
 
 def make_store(url: str, settings: Settings) -> Store:
@@ -44,6 +47,24 @@ def make_executors(
     }
 
 
+@asynccontextmanager
+async def with_dependencies(specs: Mapping[str, TaskSpec]) -> AsyncIterator[Mapping[str, TaskSpec]]:
+    """Give tasks what they depend on, in the running loop; end what they shared at last.
+
+    The definitions of tasks that depend on nothing are left as they are.
+    """
+    if all(spec.needs is None for spec in specs.values()):
+        yield specs
+        return
+    from windlass.executors.injection import Share, drive_on, injected
+
+    share = Share()
+    try:
+        yield injected(specs, share, drive_on(asyncio.get_running_loop()))
+    finally:
+        await share.close()
+
+
 def _make_executor(
     isolation: Isolation, slots: int, target: str | None, environ: Mapping[str, str]
 ) -> Executor:
@@ -51,7 +72,7 @@ def _make_executor(
         case "loop":
             from windlass.executors.loop import LoopExecutor
 
-            return LoopExecutor()
+            return LoopExecutor(SystemClock())
         case "thread":
             from windlass.executors.threads import ThreadExecutor
 
@@ -59,7 +80,7 @@ def _make_executor(
         case "process":
             from windlass.executors.processes import ProcessExecutor
 
-            return ProcessExecutor(target, slots, environ=environ)
+            return ProcessExecutor(target, slots, environ=environ, clock=SystemClock())
 
 
 def _scheme(url: str) -> str:

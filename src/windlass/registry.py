@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar, overload
 
+from windlass.core.dependencies import needs_of
 from windlass.core.limits import Limit, check_limits
 from windlass.core.middleware import AttemptMiddleware, EnqueueMiddleware, check_middleware
 from windlass.core.names import check_name, nearest
@@ -124,12 +125,14 @@ class Registry(ABC):
     ) -> TaskSpec:
         task_name = check_name("name", name or f"{function.__module__}.{function.__qualname__}")
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
-        signature = Signature(task_name, function)
+        runs_in = isolation_of(task_name, function, isolation, timeout_s)
+        needs = needs_of(task_name, function, runs_in)
+        signature = Signature(task_name, function, needs.names if needs else ())
         return TaskSpec(
             name=task_name,
             function=function,
             signature=signature,
-            isolation=isolation_of(task_name, function, isolation, timeout_s),
+            isolation=runs_in,
             is_async=asyncio.iscoroutinefunction(function),
             queue=self._queue if queue is None else check_name("queue", queue),
             priority=check_priority(priority),
@@ -139,6 +142,7 @@ class Registry(ABC):
             around_attempt=tuple(map(check_middleware, around_attempt)),
             around_enqueue=tuple(map(check_middleware, around_enqueue)),
             lanes=check_limits(task_name, limits, signature.names),
+            needs=needs,
         )
 
     @abstractmethod

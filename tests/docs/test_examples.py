@@ -16,6 +16,7 @@ BLOCK = re.compile(r"^```python(?P<info>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILI
 PAGES = {
     "README.md": "jobs:app",
     "docs/limits.md": "mail:app",
+    "docs/dependencies.md": "orders:app",
     "docs/middleware.md": "audit:app",
     "docs/tutorial.md": "shop:app",
 }

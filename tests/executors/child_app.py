@@ -1,16 +1,34 @@
 """The app that the children of ``test_processes`` import."""
 
+import asyncio
 import contextvars
 import os
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
-from windlass import App, context
+from windlass import App, Context, Depends, context
 
 app = App("sqlite:///never-opened.db")
 SEEN: contextvars.ContextVar[int] = contextvars.ContextVar("SEEN", default=0)
+
+
+TOLD: list[tuple[str, str, str]] = []
+
+
+@app.observe_errors
+def tell(error: BaseException, ctx: Context) -> None:
+    code = error.__traceback__.tb_frame.f_code.co_name if error.__traceback__ else ""
+    TOLD.append((type(error).__name__, ctx.task.rpartition(".")[2], code))
+
+
+@app.task(isolation="process")
+def told() -> list[tuple[str, str, str]]:
+    return TOLD
 
 
 @app.task(isolation="process")
@@ -102,3 +120,42 @@ def counts_context() -> int:
 @app.task(isolation="process")
 def own_key() -> str:
     return context().idempotency_key
+
+
+def once_for_a_child() -> Iterator[float]:
+    yield time.monotonic()
+
+
+async def for_an_attempt(ctx: Context) -> AsyncIterator[str]:
+    await asyncio.sleep(0)
+    print("begins")
+    yield ctx.job_id
+    await asyncio.sleep(0)
+    print("ends")
+
+
+OnceForAChild = Annotated[float, Depends(once_for_a_child, scope="worker")]
+ForAnAttempt = Annotated[str, Depends(for_an_attempt)]
+
+
+@app.task(isolation="process", timeout=60)
+def depends(
+    number: int, once: OnceForAChild, own: ForAnAttempt, ctx: Context
+) -> tuple[int, float, str, datetime | None]:
+    return number, once, own, ctx.deadline
+
+
+@app.task(isolation="process", timeout=60)
+async def depends_async(
+    number: int, once: OnceForAChild, own: ForAnAttempt, ctx: Context
+) -> tuple[int, float, str, datetime | None]:
+    return number, once, own, ctx.deadline
+
+
+def breaks() -> int:
+    raise ConnectionError("no database")
+
+
+@app.task(isolation="process")
+def depends_on_what_breaks(value: Annotated[int, Depends(breaks)]) -> int:
+    return value

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -19,9 +20,10 @@ from tests.executors.attempts import error_of, make_claim, run, value_of
 from windlass.core.context import Context
 from windlass.core.tasks import TaskSpec
 from windlass.errors import AppNotFound
-from windlass.executors.processes import ProcessExecutor
+from windlass.executors.processes import START_TIMEOUT_S, ProcessExecutor
 from windlass.model.jobs import Reason
 from windlass.model.outcomes import Released
+from windlass.stores.clock import SystemClock
 
 TARGET = "tests.executors.child_app:app"
 KILL_LIMIT_S = 0.25
@@ -132,6 +134,44 @@ async def test_a_copy_that_user_code_forked_answers_nothing() -> None:
         first = value_of(await run(executor, spec("forks")))
 
         assert value_of(await run(executor, spec("pid"))) == first
+
+
+async def test_what_a_task_depends_on_is_made_in_the_child() -> None:
+    clock = SystemClock()
+    executor = ProcessExecutor(TARGET, 1, environ=os.environ, clock=clock)
+    await executor.start()
+    values = []
+    for name in ("depends", "depends_async", "depends"):
+        claim = make_claim(spec(name), number=7)
+        before = clock.now()
+        outcome = await executor.run(spec(name), claim, Context(claim))
+        number, once, own, deadline = value_of(outcome)
+        late_s = (datetime.fromisoformat(deadline) - before).total_seconds() - 60
+
+        assert (number, own) == (7, claim.job_id)
+        assert 0 <= late_s < START_TIMEOUT_S
+        values.append(once)
+    failed = error_of(await run(executor, spec("depends_on_what_breaks")))
+    await executor.stop()
+
+    assert len(set(values)) == 1
+    assert failed.error.type == "ConnectionError"
+    assert "no database" in failed.error.message
+
+
+async def test_an_error_is_told_where_it_was_raised_and_a_death_in_the_worker(
+    tmp_path: Path,
+) -> None:
+    child_app.TOLD.clear()
+    async with processes(slots=1) as executor:
+        error_of(await run(executor, spec("fails")))
+        assert value_of(await run(executor, spec("told"))) == [
+            ["ValueError", "fails", "attempt_plain"]
+        ]
+        error_of(await run(executor, spec("exits"), code=3))
+        error_of(await run(executor, spec("sleeps"), started=str(tmp_path / "started")))
+
+    assert child_app.TOLD == [("ChildDied", "exits", ""), ("AttemptTimeout", "sleeps", "")]
 
 
 # -- ends --------------------------------------------------------------------

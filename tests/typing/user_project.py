@@ -6,9 +6,9 @@
 from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, assert_type
+from typing import Annotated, Any, assert_type
 
-from windlass import App, JobHandle, Retry, Task
+from windlass import INJECTED, App, Context, Depends, JobHandle, Retry, Task
 
 app = App("sqlite:///jobs.db")
 
@@ -31,6 +31,34 @@ async def ping() -> None: ...
 def at(when: datetime) -> str:
     return str(when)
 
+
+class Session:
+    def __init__(self, ctx: Context) -> None: ...
+
+
+SessionOf = Annotated[Session, Depends(Session)]
+
+
+@app.task
+def save(name: str, *, session: SessionOf = INJECTED, ctx: Context = INJECTED) -> int:
+    assert_type(session, Session)
+    assert_type(ctx, Context)
+    return ctx.attempt
+
+
+@app.task
+def bare(name: str, session: SessionOf) -> None: ...
+
+
+assert_type(save.enqueue("a").result(), int)
+save("a", session=Session(INJECTED))
+save.enqueue(7)  # error: arg-type
+save("a", session="none")  # error: arg-type
+bare.enqueue("a")  # error: call-arg
+Depends(7)  # error: arg-type
+Depends(Session, scope="session")  # error: arg-type
+with app.override(Session, lambda: None):
+    pass
 
 assert_type(send_email.enqueue("a@example.org", subject="hi"), JobHandle[int])
 assert_type(send_email.enqueue("a@example.org", "hi", copies=2).result(timeout=10), int)

@@ -1,1 +1,1 @@
-"""Ties to other libraries, each a small module over the public API, each with its extra."""
+"""Ties to other libraries, each a small module over the public API, some with an extra."""

@@ -1,7 +1,10 @@
 """The context of the attempt that runs: what its code may know of itself."""
 
 import asyncio
+import logging
+from collections.abc import MutableMapping
 from contextvars import ContextVar
+from datetime import datetime
 from typing import Any
 
 from windlass.errors import AttemptCancelled, NotInAttempt
@@ -16,12 +19,16 @@ class Context:
     idempotency_key: the same for each write of this attempt, different for the next.
     state:           what the app's lifespan has made; None without one, and in a child process.
     headers:         what middleware sent along with the job, texts by name.
+    deadline:        when the attempt's time limit ends; None without one, and before the
+                     task's code begins.
     """
 
     __slots__ = (
         "_cancelled",
         "_headers",
+        "_logger",
         "attempt",
+        "deadline",
         "failures",
         "fence",
         "job_id",
@@ -38,7 +45,9 @@ class Context:
         self.failures = claim.failures
         self.fence = claim.fence
         self.state = state
+        self.deadline: datetime | None = None
         self._headers = claim.headers
+        self._logger: _AttemptLogger
         self._cancelled = False  # one writer, one word: no lock needed
 
     @property
@@ -50,6 +59,16 @@ class Context:
     def headers(self) -> dict[str, str]:
         """The headers of the job; a copy."""
         return headers_of(self._headers)
+
+    @property
+    def logger(self) -> "logging.LoggerAdapter[logging.Logger]":
+        """The logger ``windlass.task.<name>``, whose records have job_id, task and attempt."""
+        try:
+            return self._logger
+        except AttributeError:
+            facts = {"job_id": self.job_id, "task": self.task, "attempt": self.attempt}
+            self._logger = _AttemptLogger(logging.getLogger(f"windlass.task.{self.task}"), facts)
+            return self._logger
 
     @property
     def cancel_requested(self) -> bool:
@@ -64,6 +83,16 @@ class Context:
     def ask_to_cancel(self) -> None:
         """Tell the attempt that it should stop.  For the worker."""
         self._cancelled = True
+
+
+class _AttemptLogger(logging.LoggerAdapter[logging.Logger]):
+    """Adds the facts of the attempt to what the code itself gives as ``extra``."""
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        kwargs["extra"] = {**(kwargs.get("extra") or {}), **(self.extra or {})}
+        return msg, kwargs
 
 
 def context() -> Context:

@@ -13,12 +13,11 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from windlass.core.capture import error_info
 from windlass.core.context import Context, is_cancelled
-from windlass.core.tasks import TaskSpec, outcome_of
+from windlass.core.tasks import TaskSpec, outcome_told
 from windlass.errors import BadMiddleware, MiddlewareBroke
 from windlass.model.jobs import Claim, JobId, JobRequest
-from windlass.model.outcomes import Failed, Outcome
+from windlass.model.outcomes import Outcome
 
 C = TypeVar("C")
 A = TypeVar("A")
@@ -84,11 +83,11 @@ async def attempt_through(
     except BaseException as error:
         if isinstance(error, asyncio.CancelledError) and is_cancelled():
             raise
-        return outcome_of(call.spec, error, skip_frames=0)
+        return outcome_told(call.spec, error, call.context, skip_frames=0)
     if not isinstance(outcome, Outcome):
         why = f"it returned {outcome!r}, not what proceed() had returned"
         broke = MiddlewareBroke(_name(middlewares[0]), why)
-        return Failed(error_info(broke, skip_frames=0), retryable=False)
+        return outcome_told(call.spec, broke, call.context, skip_frames=0)
     return outcome
 
 

@@ -5,10 +5,11 @@ where they are given: they are encoded and decoded once at enqueue, so that what
 worker would refuse is refused there, by the name of the field.
 """
 
+import functools
 import inspect
 import re
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import PurePath
 from typing import Any
 
@@ -23,14 +24,20 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class Signature:
-    """How one function's arguments and result travel."""
+    """How one function's arguments and result travel.
 
-    def __init__(self, task: str, function: Callable[..., Any]) -> None:
+    injected: the parameters that are no part of a payload; decoding gives none of them.
+    """
+
+    def __init__(
+        self, task: str, function: Callable[..., Any], injected: Collection[str] = ()
+    ) -> None:
         self.task = task
-        self._parameters = list(_parameters(task, function))
-        hints = _hints(task, function)
+        everything = list(parameters_of(task, function))
+        self._parameters = [p for p in everything if p.name not in injected]
+        hints = hints_of(task, function)
         fields = [_field(p, hints.get(p.name, Any)) for p in self._parameters]
-        self._plain = all(
+        self._plain = self._parameters == everything[: len(self._parameters)] and all(
             p.kind is _Kind.POSITIONAL_OR_KEYWORD and p.default is _Kind.empty
             for p in self._parameters
         )
@@ -174,20 +181,35 @@ def decode_plain(data: bytes | None) -> Any:
     return None if data is None else msgspec.json.decode(data)
 
 
-def _parameters(task: str, function: Callable[..., Any]) -> Iterator[inspect.Parameter]:
+def parameters_of(task: str, function: Callable[..., Any]) -> Iterator[inspect.Parameter]:
+    """Return a function's parameters in their order.  Raises: BadTask."""
     try:
         return iter(inspect.signature(function).parameters.values())
     except (TypeError, ValueError) as error:
         raise BadTask(task, f"its signature cannot be read ({error})") from error
 
 
-def _hints(task: str, function: Callable[..., Any]) -> dict[str, Any]:
+def hints_of(task: str, function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the types of a function's parameters and of its result.  Raises: BadTask."""
     try:
-        return typing.get_type_hints(inspect.unwrap(function), include_extras=True)
+        return typing.get_type_hints(_annotated(function), include_extras=True)
     except Exception as error:
         raise BadTask(
             task, f"its annotations cannot be resolved ({error}); import the names at module level"
         ) from error
+
+
+def _annotated(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what bears the annotations: behind decorators, of a class or of an object."""
+    function = inspect.unwrap(function)
+    while isinstance(function, functools.partial):
+        function = inspect.unwrap(function.func)
+    if inspect.isclass(function):
+        function = function.__init__
+    elif not inspect.isroutine(function):
+        function = type(function).__call__
+    unwrapped: Callable[..., Any] = inspect.unwrap(function)
+    return unwrapped
 
 
 def _field(parameter: inspect.Parameter, hint: Any) -> tuple[str, Any] | tuple[str, Any, Any]:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from windlass.core.capture import error_info
+from windlass.core.context import Context
+from windlass.core.dependencies import Needs
+from windlass.core.error_observers import NOBODY, ErrorObservers
 from windlass.core.limits import LaneRule
 from windlass.core.names import nearest
 from windlass.core.retry import Cancel, Retry, Snooze
@@ -47,6 +50,8 @@ class TaskSpec:
     around_attempt: tuple[Any, ...] = ()
     around_enqueue: tuple[Any, ...] = ()
     lanes: LaneRule | None = None
+    needs: Needs | None = None
+    error_observers: ErrorObservers = NOBODY
 
     @property
     def retry_policy(self) -> Retry:
@@ -107,6 +112,16 @@ def outcome_of(spec: TaskSpec, error: BaseException, *, skip_frames: int = 1) ->
         case _:
             retryable = not isinstance(error, _HOPELESS) and spec.retry_policy.covers(error)
             return Failed(error_info(error, skip_frames=skip_frames), retryable=retryable)
+
+
+def outcome_told(
+    spec: TaskSpec, error: BaseException, context: Context, *, skip_frames: int = 1
+) -> Outcome:
+    """Do as ``outcome_of``, and tell an exception that is no request to those who observe them."""
+    outcome = outcome_of(spec, error, skip_frames=skip_frames)
+    if spec.error_observers and isinstance(outcome, Failed) and not isinstance(error, Retry):
+        spec.error_observers.tell(error, context)
+    return outcome
 
 
 def retry_delay_s(

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from windlass.core.context import Context, enter_context, is_cancelled
-from windlass.core.tasks import TaskSpec, outcome_of
+from windlass.core.tasks import TaskSpec, outcome_told
 from windlass.errors import AttemptTimeout
 from windlass.model.outcomes import Outcome, Succeeded
 
@@ -17,7 +17,7 @@ def attempt_plain(spec: TaskSpec, payload: bytes, context: Context) -> Outcome:
         value = spec.function(*args, **kwargs)
         return Succeeded(spec.signature.encode_result(value, spec.result_limit_bytes))
     except BaseException as error:
-        return outcome_of(spec, error)
+        return _ended_by(spec, error, context)
 
 
 async def attempt_async(spec: TaskSpec, payload: bytes, context: Context) -> Outcome:
@@ -33,7 +33,7 @@ async def attempt_async(spec: TaskSpec, payload: bytes, context: Context) -> Out
     except BaseException as error:
         if isinstance(error, asyncio.CancelledError) and is_cancelled():
             raise
-        return outcome_of(spec, error)
+        return _ended_by(spec, error, context)
 
 
 async def attempt_limited(
@@ -56,5 +56,10 @@ async def attempt_limited(
         if limit.expired():
             late = AttemptTimeout(spec.name, limit_s)
             late.__cause__ = error  # it shows where the code was
-            return outcome_of(spec, late)
-        return outcome_of(spec, error)
+            return _ended_by(spec, late, context)
+        return _ended_by(spec, error, context)
+
+
+def _ended_by(spec: TaskSpec, error: BaseException, context: Context) -> Outcome:
+    frames = 1 if spec.needs is None else 2  # what injects is ours too
+    return outcome_told(spec, error, context, skip_frames=frames)

@@ -22,11 +22,10 @@ from typing import Any
 from windlass.core.capture import error_info
 from windlass.core.context import Context
 from windlass.core.names import nearest
-from windlass.core.tasks import TaskSpec, outcome_of
+from windlass.core.tasks import TaskSpec, outcome_told
 from windlass.errors import AppNotFound, TaskNotFound
 from windlass.executors import frames
 from windlass.executors.attempt import attempt_async, attempt_plain
-from windlass.model.jobs import Claim
 from windlass.model.outcomes import Failed, Outcome
 
 SCRIPT_NAME = "__windlass_main__"  # for a script whose own name is taken
@@ -93,7 +92,7 @@ def serve(connection: socket.socket) -> None:
     connection.sendall(frames.pack(frames.Ready()))
     own_pid = os.getpid()
     while isinstance(start := receive(connection), frames.Start):
-        outcome = run(module, specs, start.claim)
+        outcome = run(module, specs, start)
         if os.getpid() != own_pid:  # user code forked, and this copy came back from it
             os._exit(0)
         connection.sendall(frames.pack(frames.Ended(outcome)))
@@ -118,19 +117,21 @@ def _receive_exactly(connection: socket.socket, size_bytes: int) -> bytes | None
     return bytes(parts)
 
 
-def run(module: str, specs: Mapping[str, TaskSpec], claim: Claim) -> Outcome:
+def run(module: str, specs: Mapping[str, TaskSpec], start: frames.Start) -> Outcome:
     """Run one attempt and say how it ended."""
+    claim = start.claim
     spec = find_spec(module, specs, claim.task)
     if spec is None:
         return Failed(error_info(TaskNotFound(claim.task, nearest(claim.task, specs))))
     context = Context(claim)
+    context.deadline = start.deadline
     try:
         if spec.is_async:
             return asyncio.run(attempt_async(spec, claim.payload, context))
         # Called in a copy, so that context variables do not pass from job to job.
         return copy_context().run(attempt_plain, spec, claim.payload, context)
     except BaseException as error:  # the code cancelled itself, or what it left behind broke
-        return outcome_of(spec, error)
+        return outcome_told(spec, error, context)
     finally:
         _flush()
 
@@ -167,7 +168,16 @@ def load_app(hello: frames.Hello) -> tuple[str, Mapping[str, TaskSpec]]:
     specs = getattr(app, "specs", None)
     if not isinstance(specs, Mapping):
         raise AppNotFound(target, f"{place} has no app of the name {attribute!r}")
-    return module.__name__, specs
+    return module.__name__, _injected(specs)
+
+
+def _injected(specs: Mapping[str, TaskSpec]) -> Mapping[str, TaskSpec]:
+    """Give the tasks what they depend on; what a worker shares is once for this process."""
+    if all(spec.needs is None for spec in specs.values()):
+        return specs
+    from windlass.executors.injection import Share, drive_alone, injected
+
+    return injected(specs, Share(), drive_alone())
 
 
 def _script(path: str) -> ModuleType:

@@ -6,6 +6,7 @@ hears ``Ended``, once per attempt.  Plain data in both directions: nothing is un
 """
 
 import struct
+from datetime import datetime
 
 import msgspec
 
@@ -23,9 +24,10 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):
-    """Run this attempt."""
+    """Run this attempt; at the deadline it is killed."""
 
     claim: Claim
+    deadline: datetime | None = None
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):

@@ -8,16 +8,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 
 from windlass.core.context import Context
-from windlass.core.tasks import TaskSpec, outcome_of
+from windlass.core.tasks import TaskSpec, outcome_told
 from windlass.errors import AppNotFound, AttemptTimeout, ChildDied
 from windlass.executors import frames
 from windlass.model.jobs import Claim
 from windlass.model.outcomes import Failed, Outcome, Released
+from windlass.ports import Clock
 
 START_TIMEOUT_S = 60.0
 REAP_WAIT_S = 2.0
@@ -34,6 +36,7 @@ class ProcessExecutor:
     environ: what the children get, without the ``WINDLASS_*`` variables: those hold the
              store's address and secrets.  All else is kept, because tasks need their own
              settings; so give the store's secret in a ``WINDLASS_*`` variable only.
+    clock:   tells attempts with a time limit when that will end.
     Limits:  the time limit of a task begins when its code does, not while a child starts;
              a child that is not ready within ``start_timeout_s`` is a failed attempt.
     Raises:  AppNotFound, when there is no target that a child could import.
@@ -47,12 +50,14 @@ class ProcessExecutor:
         environ: Mapping[str, str],
         python: str = sys.executable,
         start_timeout_s: float = START_TIMEOUT_S,
+        clock: Clock | None = None,
     ) -> None:
         assert slots > 0
         self._target = importable_target(target)
         self._environ = child_environ(environ)
         self._python = python
         self._start_timeout_s = start_timeout_s
+        self._clock = clock
         self._free = asyncio.Semaphore(slots)
         self._idle: list[_Child] = []
         self._children: set[_Child] = set()
@@ -85,39 +90,43 @@ class ProcessExecutor:
             try:
                 child = self._take_child()
             except OSError as error:
-                return outcome_of(spec, ChildDied(spec.name, f"it could not be started: {error}"))
+                died = ChildDied(spec.name, f"it could not be started: {error}")
+                return outcome_told(spec, died, context)
             try:
-                outcome = await self._attempt(child, spec, claim)
+                outcome = await self._attempt(child, spec, claim, context)
             except BaseException:
                 await self._discard(child)
                 raise
             if outcome is None:
                 await self._discard(child)
-                outcome = self._outcome_of_death(spec, child)
+                outcome = self._outcome_of_death(spec, child, context)
             elif child.is_usable and not self._stopped:
                 self._idle.append(child)
             else:
                 await self._discard(child)
             return outcome
 
-    async def _attempt(self, child: "_Child", spec: TaskSpec, claim: Claim) -> Outcome | None:
+    async def _attempt(
+        self, child: "_Child", spec: TaskSpec, claim: Claim, context: Context
+    ) -> Outcome | None:
         """Return the outcome, or None when the child has died under it."""
         if not child.is_warm:
-            failure = await self._warm_up(child, spec)
+            failure = await self._warm_up(child, spec, context)
             if not child.is_warm:
                 return failure
+        if self._clock is not None and spec.timeout_s is not None:
+            context.deadline = self._clock.now() + timedelta(seconds=spec.timeout_s)
+        start = frames.Start(claim, context.deadline)
         try:
             async with asyncio.timeout(spec.timeout_s):
-                answer = await child.ask(
-                    frames.Start(claim), spec.result_limit_bytes + FRAME_SLACK_BYTES
-                )
+                answer = await child.ask(start, spec.result_limit_bytes + FRAME_SLACK_BYTES)
         except TimeoutError:
             child.kill()
             assert spec.timeout_s is not None
-            return outcome_of(spec, AttemptTimeout(spec.name, spec.timeout_s))
+            return outcome_told(spec, AttemptTimeout(spec.name, spec.timeout_s), context)
         return answer.outcome if isinstance(answer, frames.Ended) else None
 
-    async def _warm_up(self, child: "_Child", spec: TaskSpec) -> Outcome | None:
+    async def _warm_up(self, child: "_Child", spec: TaskSpec, context: Context) -> Outcome | None:
         """Have a new child load the app; return why it could not."""
         hello = frames.Hello(self._target, sys.path.copy())
         try:
@@ -126,16 +135,16 @@ class ProcessExecutor:
         except TimeoutError:
             child.kill()
             why = f"it was not ready within {self._start_timeout_s:g} s"
-            return outcome_of(spec, ChildDied(spec.name, why))
+            return outcome_told(spec, ChildDied(spec.name, why), context)
         if isinstance(answer, frames.StartFailed):
             return Failed(answer.error)
         child.is_warm = isinstance(answer, frames.Ready)
         return None
 
-    def _outcome_of_death(self, spec: TaskSpec, child: "_Child") -> Outcome:
+    def _outcome_of_death(self, spec: TaskSpec, child: "_Child", context: Context) -> Outcome:
         if self._stopped:
             return Released(started=True)
-        return outcome_of(spec, ChildDied(spec.name, child.cause_of_death()))
+        return outcome_told(spec, ChildDied(spec.name, child.cause_of_death()), context)
 
     # -- the children --------------------------------------------------------
 

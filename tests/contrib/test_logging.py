@@ -1,0 +1,117 @@
+"""Records of attempts, as a formatter of the standard library gets them."""
+
+import asyncio
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.app.live import WAIT_S, ended, quick_app, running, working
+from windlass import Retry, Snooze, context
+from windlass.contrib.logging import Logs
+
+FACTS = ("what", "state", "job_id", "task", "queue", "attempt", "worker", "seconds", "error_type")
+
+
+class AsJson(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        facts = {name: vars(record)[name] for name in FACTS}
+        return json.dumps({"level": record.levelname, "line": record.getMessage(), **facts})
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(AsJson())
+    logger = logging.getLogger("windlass.attempts")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield stream
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+
+
+def records(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+async def until(stream: io.StringIO, count: int) -> None:
+    """Wait for records: the end of an attempt is told once the store has it."""
+    async with asyncio.timeout(WAIT_S):
+        while len(records(stream)) < count:
+            await asyncio.sleep(0.005)
+
+
+async def test_each_attempt_s_start_and_end_is_a_line_with_its_facts(
+    store_url: str, stream: io.StringIO
+) -> None:
+    app = quick_app(store_url)
+    app.observe(Logs())
+
+    @app.task(name="t", queue="q", retry=Retry(2, delay=0.01))
+    async def fails() -> None:
+        if context().attempt == 1:
+            raise Snooze(0.01)
+        raise OSError
+
+    async with working(app):
+        job = await ended(await fails.aenqueue())
+        await until(stream, 6)
+
+    told = records(stream)
+    assert [(one["what"], one["state"], one["attempt"], one["level"]) for one in told] == [
+        ("started", "running", 1, "INFO"),
+        ("snoozed", "scheduled", 1, "INFO"),
+        ("started", "running", 2, "INFO"),
+        ("retried", "scheduled", 2, "WARNING"),
+        ("started", "running", 3, "INFO"),
+        ("failed", "failed", 3, "ERROR"),
+    ]
+    assert {(one["job_id"], one["task"], one["queue"]) for one in told} == {(job.id, "t", "q")}
+    assert [one["seconds"] is None for one in told] == [True, False] * 3
+    assert told[5]["error_type"] == "OSError"
+    assert told[0]["line"] == f"job {job.id} (t) attempt 1 started"
+    assert told[5]["line"].startswith(f"job {job.id} (t) attempt 3 failed after 0.0")
+    assert told[5]["line"].endswith(" s: OSError")
+
+
+async def test_good_ends_cancels_and_stops_are_told(store_url: str, stream: io.StringIO) -> None:
+    app = quick_app(store_url)
+    app.observe(Logs())
+
+    @app.task
+    def good() -> None: ...
+
+    @app.task
+    async def slow() -> None:
+        await asyncio.sleep(60)
+
+    async with working(app):
+        await ended(await good.aenqueue())
+        cancelled, stopped = await slow.aenqueue(), await slow.aenqueue()
+        for job in (cancelled, stopped):
+            await running(job)
+        await cancelled.acancel()
+        await ended(cancelled)
+
+    ends = [(one["what"], one["state"]) for one in records(stream) if one["seconds"] is not None]
+    assert ends == [("succeeded", "succeeded"), ("cancelled", "cancelled"), ("released", "queued")]
+
+
+async def test_what_nobody_wants_to_read_is_not_made(store_url: str, stream: io.StringIO) -> None:
+    app = quick_app(store_url)
+    quiet = logging.getLogger("quiet")
+    quiet.setLevel(logging.ERROR)
+    app.observe(Logs(quiet))
+
+    @app.task
+    async def good() -> None: ...
+
+    async with working(app):
+        await ended(await good.aenqueue())
+
+    assert records(stream) == []
