@@ -9,6 +9,7 @@ from windlass.core.context import Context, context
 from windlass.core.dependencies import INJECTED, Depends
 from windlass.core.limits import Concurrency, FairShare, Rate
 from windlass.core.middleware import AttemptCall, EnqueueCall, Proceed
+from windlass.core.operations import Changes
 from windlass.core.retry import Cancel, Retry, Snooze
 from windlass.errors import (
     BadArguments,
@@ -28,7 +29,7 @@ from windlass.errors import (
     UsageError,
     WindlassError,
 )
-from windlass.model.jobs import Job, JobId, State
+from windlass.model.jobs import Job, JobFilter, JobId, State
 from windlass.model.notices import Notice, NoticeKind
 from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed, Succeeded
 from windlass.router import Router
@@ -45,6 +46,7 @@ __all__ = [
     "BadTask",
     "Cancel",
     "Cancelled",
+    "Changes",
     "Concurrency",
     "ConfigurationError",
     "Context",
@@ -55,6 +57,7 @@ __all__ = [
     "Job",
     "JobCancelled",
     "JobFailed",
+    "JobFilter",
     "JobHandle",
     "JobId",
     "JobNotFound",

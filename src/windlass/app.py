@@ -40,6 +40,7 @@ from windlass.errors import BadOption, LifespanBroke
 from windlass.model.jobs import Finished, JobId, JobRequest, WorkerId
 from windlass.model.notices import Notice, NoticeKind
 from windlass.model.workers import WorkerInfo
+from windlass.operations import Operations
 from windlass.plugins import is_embedded, make_executors, make_store, with_dependencies
 from windlass.portal import Portal, drive, loop_is_running
 from windlass.ports import Store
@@ -305,6 +306,14 @@ class App(Registry):
             JobHandle(self, job_id, specs.get(request.task))
             for request, job_id in zip(requests, ids, strict=True)
         ]
+
+    @property
+    def operations(self) -> Operations:
+        """What operators do: look at jobs, retry dead letters, pause, drain; each call blocks.
+
+        Within an event loop ``await app.client()`` has the same.
+        """
+        return Operations(self)
 
     # -- sessions ------------------------------------------------------------
 

@@ -21,8 +21,12 @@ WindlassError
 │   ├── PayloadTooLarge         a payload is over the limit
 │   ├── BadOption               an option of an enqueue is out of range
 │   ├── BadLimitKey             the key of a limit cannot be had from the arguments
+│   ├── TooManyHolds            the store keeps no more holds than it has
+│   ├── HoldNotFound            no hold of this id is in force
 │   ├── TaskNotFound            the app has no task of this name
 │   ├── JobNotFound             no job has this id
+│   ├── JobNotWaiting           only a job that waits to start can be rescheduled
+│   ├── WorkerNotFound          no worker of this id holds a lease
 │   ├── JobNotFailed            only a failed job can be retried or discarded
 │   ├── NotIncluded             a router's task was used before an app included it
 │   ├── WouldDeadlock           a blocking call in the event loop that would have to serve it
@@ -351,6 +355,28 @@ class BadLimitKey(UsageError):
         )
 
 
+class TooManyHolds(UsageError):
+    """The store keeps no more holds than it has: each claim looks at all of them."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
+
+    def __str__(self) -> str:
+        return f"there are {self.most:,} holds already; lift some, or make one that fits more jobs"
+
+
+class HoldNotFound(UsageError):
+    """No hold of this id is in force: it never was, was lifted, or has expired."""
+
+    def __init__(self, hold_id: str) -> None:
+        super().__init__(hold_id)
+        self.hold_id = hold_id
+
+    def __str__(self) -> str:
+        return f"no hold {self.hold_id!r} is in force; `windlass holds` lists those that are"
+
+
 class TaskNotFound(UsageError):
     """The app has no task of this name."""
 
@@ -373,6 +399,32 @@ class JobNotFound(UsageError):
 
     def __str__(self) -> str:
         return f"no job {self.job_id!r}: it was never enqueued, or has been pruned"
+
+
+class JobNotWaiting(UsageError):
+    """Only a job that waits to start can be rescheduled."""
+
+    def __init__(self, job_id: str, state: str) -> None:
+        super().__init__(job_id, state)
+        self.job_id = job_id
+        self.state = state
+
+    def __str__(self) -> str:
+        return (
+            f"job {self.job_id} is {self.state}: only a scheduled, queued or held job can be "
+            "rescheduled; enqueue it again, or retry it if it failed"
+        )
+
+
+class WorkerNotFound(UsageError):
+    """No worker of this id holds a lease."""
+
+    def __init__(self, worker: str) -> None:
+        super().__init__(worker)
+        self.worker = worker
+
+    def __str__(self) -> str:
+        return f"no worker {self.worker!r} holds a lease; `windlass workers` lists those that do"
 
 
 class JobNotFailed(UsageError):

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from windlass.core.context import Context
 from windlass.core.tasks import TaskSpec
+from windlass.model.holds import Hold, HoldId, HoldRequest
 from windlass.model.jobs import (
     Claim,
     DeadLetters,
@@ -96,6 +97,7 @@ class Broker(Protocol):
         limit:   1 <= limit <= CLAIM_BATCH_MAX; fewer, or none, is normal.
         Order:   priority (higher first), then due_at, then id.  Lanes take turns at equal
                  priority; jobs without a lane are together one of them.
+        Holds:   what a hold keeps from starting moves to held instead, with an event.
         Limits:  no job starts over a cap or before a pace of its lane (``core.admission``);
                  when a pace lets the next one start, the bell of its queue rings here.
         Effect:  fence + 1, attempt + 1.
@@ -165,6 +167,7 @@ class Store(Broker, Protocol):
                                   ``losses_max``; cancelled if that was requested.  Each
                                   writes an event.
         not started, expired   -> failed(expired), with an event.
+        held, the hold ended   -> queued, with an event.  A hold past its expiry ends here.
         """
         ...
 
@@ -178,6 +181,23 @@ class Store(Broker, Protocol):
 
     async def holders(self, limits: Limits) -> list[Holder]:
         """Say of each cap and pace what it lets through, and who has it now."""
+        ...
+
+    async def hold(self, request: HoldRequest) -> None:
+        """Keep jobs from starting, from now on; what runs goes on.
+
+        A job that would be claimed and fits steps aside, into ``held``; jobs of a queue
+        that is held as a whole stay queued and are not claimed.  Idempotent by its id.
+        Raises: TooManyHolds, above HOLDS_MAX.
+        """
+        ...
+
+    async def lift(self, hold_id: HoldId, actor: str) -> bool:
+        """End a hold; sweeps queue again what it held.  False if it is not in force."""
+        ...
+
+    async def holds(self) -> list[Hold]:
+        """Return the holds in force, oldest first."""
         ...
 
     async def counts(self) -> dict[tuple[str, State], int]:
@@ -201,6 +221,14 @@ class Store(Broker, Protocol):
 
     async def workers(self) -> list[WorkerRow]:
         """Return the workers whose lease has not been found ended."""
+        ...
+
+    async def drain(self, worker: WorkerId) -> bool:
+        """Have a worker told, with its next renewal, to stop gracefully.  False if it is gone."""
+        ...
+
+    async def delete(self, job_ids: Sequence[JobId]) -> int:
+        """Delete those of the jobs which have ended, with their events; count them."""
         ...
 
     async def prune(self, older_than_s: float, limit: int) -> int:

@@ -275,3 +275,79 @@ def test_a_reader_that_goes_away_gets_no_traceback() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
 
     assert "Traceback" not in done.stderr
+
+
+# -- what operators do -------------------------------------------------------
+
+
+def enqueue_one(capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    found: str = answer(capsys, "enqueue", "shop:app", "mail", '{"to":"a"}', *options)["id"]
+    return found
+
+
+def test_pause_and_resume(capsys: pytest.CaptureFixture[str]) -> None:
+    hold = answer(capsys, "pause", "--task", "mail", "--why", "no paper", "--for", "60", *STORE)
+    [listed] = answer(capsys, "holds", *STORE)
+
+    assert (listed["id"], listed["task"], listed["why"]) == (hold["id"], "mail", "no paper")
+    assert (listed["reason"], listed["actor"]) == ("paused", "cli")
+    assert run(["holds", *STORE]) == 0
+    assert "no paper" in capsys.readouterr().out
+    assert run(["resume", hold["id"], *STORE]) == 0
+    assert run(["resume", hold["id"], *STORE]) == 1
+    assert "no hold" in capsys.readouterr().err
+
+
+def test_quarantine_by_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    hold = answer(capsys, "quarantine", "--arguments", '{"to":"a"}', *STORE)
+
+    assert (hold["reason"], hold["arguments"]) == ("quarantined", {"to": "a"})
+    assert run(["quarantine", "--arguments", "[1]", *STORE]) == 2
+    assert run(["pause", *STORE]) == 2
+    assert "say what to hold" in capsys.readouterr().err
+
+
+def test_many_jobs_are_cancelled_rescheduled_and_purged(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, second = enqueue_one(capsys), enqueue_one(capsys, "--delay", "3600")
+
+    assert answer(capsys, "jobs", "reschedule", second, *STORE) == [
+        {"id": second, "state": "queued"}
+    ]
+    everything = ("--all", "--queue", "mail", *STORE)
+    assert answer(capsys, "jobs", "reschedule", "--delay", "9", *everything) == {"rescheduled": 2}
+    assert answer(capsys, "jobs", "cancel", *everything) == {"cancelled": 2}
+    assert answer(capsys, "jobs", "reschedule", first, *STORE, code=1)[0]["error"]
+    assert answer(capsys, "jobs", "purge", "--state", "cancelled", *STORE) == {"deleted": 2}
+    assert answer(capsys, "jobs", "list", *STORE) == []
+    assert run(["jobs", "cancel", first, "--all", *STORE]) == 2
+
+
+def test_workers_are_listed_and_drained(capsys: pytest.CaptureFixture[str]) -> None:
+    enqueue_one(capsys)
+    store = SqliteStore("here.db")
+    drive(store.open())
+    worker = WorkerInfo(id=WorkerId("w1"), host="h", pid=1, queues=("mail",), slots=2)
+    drive(store.renew(worker, 60.0))
+
+    assert [w["id"] for w in answer(capsys, "workers", "list", *STORE)] == ["w1"]
+    assert run(["workers", "list", *STORE]) == 0
+    assert run(["workers", "drain", "w1", *STORE]) == 0
+    assert drive(store.renew(worker, 60.0)).drains
+    assert run(["workers", "drain", "w2", *STORE]) == 1
+    drive(store.close())
+
+
+def test_top_shows_queues_and_workers(capsys: pytest.CaptureFixture[str]) -> None:
+    enqueue_one(capsys)
+    run(["pause", "--queue", "mail", "--why", "no paper", *STORE])
+    capsys.readouterr()
+
+    assert run(["top", "--once", *STORE]) == 0
+    out = capsys.readouterr().out
+    assert "mail" in out
+    assert "no paper" in out
+    told = answer(capsys, "top", *STORE)
+    assert told["counts"] == [{"queue": "mail", "state": "queued", "count": 1}]
+    assert told["workers"] == told["running"] == []

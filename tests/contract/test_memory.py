@@ -3,7 +3,8 @@
 import pytest
 
 from windlass.ports import Store
-from windlass.stores.memory import MemoryData, MemoryStore
+from windlass.stores.memory import MemoryStore
+from windlass.stores.memory_rows import MemoryData
 from windlass.testing.clock import FakeClock
 from windlass.testing.contracts import EmbeddedContract, StoreContract
 

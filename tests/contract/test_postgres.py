@@ -25,7 +25,8 @@ BEGIN
         SELECT table_name, string_agg(
                    format('%1$I = %1$I - interval %2$L', column_name, age), ', ') AS columns
           FROM information_schema.columns
-         WHERE table_name IN ('windlass_jobs', 'windlass_workers', 'windlass_events')
+         WHERE table_name IN ('windlass_jobs', 'windlass_workers', 'windlass_events',
+                              'windlass_holds')
            AND data_type = 'timestamp with time zone'
          GROUP BY table_name
     LOOP
@@ -36,7 +37,7 @@ END
 $$
 """
 
-CLEAR = "TRUNCATE windlass_jobs, windlass_workers, windlass_events, windlass_paces"
+CLEAR = "TRUNCATE windlass_jobs, windlass_workers, windlass_events, windlass_paces, windlass_holds"
 
 
 class PostgresWorld:

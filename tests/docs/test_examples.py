@@ -18,6 +18,7 @@ PAGES = {
     "docs/limits.md": "mail:app",
     "docs/dependencies.md": "orders:app",
     "docs/middleware.md": "audit:app",
+    "docs/operations.md": "office:app",
     "docs/tutorial.md": "shop:app",
 }
 

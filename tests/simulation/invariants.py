@@ -9,7 +9,7 @@ from msgspec.structs import replace as with_
 from tests.simulation.loop import VirtualLoop
 from windlass.core.lifecycle import INITIAL, MOVES, REASONS
 from windlass.model.jobs import LIVE, TERMINAL, Job, JobId, Reason, State
-from windlass.stores.memory import MemoryData
+from windlass.stores.memory_rows import MemoryData
 
 LOSSES_MAX = 4
 

@@ -12,6 +12,7 @@ from windlass.stores.postgres import PostgresStore, sql
 
 pytestmark = pytest.mark.postgres
 
+NINE_LANES = [f"lane{n}" for n in range(9)]
 ROWS, LIMITED = 1_000_000, 200_000
 FILL = """
 INSERT INTO windlass_jobs (id, task, queue, state, priority, created_at, due_at, ended_at, payload)
@@ -119,9 +120,13 @@ async def test_a_claim_reads_its_index_in_order_and_no_more_than_it_takes(
     ("statement", "values", "rows"),
     [
         (sql.FIND_LANES, ("q1", "", None, 50), 51),
-        (sql.FIND_CLAIMABLE_OF_LANES, (["q1"] * 9, [f"lane{n}" for n in range(9)], [5] * 9), 45),
-        (sql.FIND_CLAIMABLE, (["q0", "q1"], 200), 400),
-        (sql.HAS_LANES, (["q0", "q1"],), 1),
+        (
+            sql.FIND_CLAIMABLE_OF_LANES,
+            (["q1"] * 9, [f"lane{n}" for n in range(9)], [5] * 9, True),
+            45,
+        ),
+        (sql.FIND_CLAIMABLE, (["q0", "q1"], 200, False), 400),
+        (sql.IS_GATED, (["q0", "q1"],), 1),
     ],
 )
 async def test_a_claim_in_lanes_reads_its_index_in_order_and_no_more_than_it_needs(

@@ -17,7 +17,9 @@ from windlass.errors import (
     StoreCorrupt,
     StoreUnavailable,
 )
-from windlass.model.jobs import JobFilter, State, WorkerId
+from windlass.model.holds import HoldId, HoldRequest
+from windlass.model.jobs import JobFilter, Reason, State, WorkerId
+from windlass.model.limits import Limits
 from windlass.model.topics import queue_topic
 from windlass.portal import drive
 from windlass.ports import Store
@@ -310,6 +312,12 @@ def test_without_an_event_loop_no_method_of_the_store_suspends(tmp_path: Path) -
     call("get", nth_id(1))
     call("jobs", JobFilter(), limit=3)
     call("counts")
+    call("holders", Limits())
+    call("hold", HoldRequest(id=HoldId("h"), reason=Reason.PAUSED, actor="me", queue="q"))
+    call("holds")
+    call("lift", HoldId("h"), "me")
+    call("drain", ALICE)
+    call("delete", [nth_id(1)])
     call("dead_letters", limit=3)
     call("resolve", [nth_id(2)], "me")
     call("events", nth_id(2))

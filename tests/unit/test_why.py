@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from windlass.core.why import Cause, explain
+from windlass.model.holds import Hold, HoldId
 from windlass.model.jobs import Job, JobId, Reason, State, WorkerId
 from windlass.model.limits import Holder
 from windlass.model.workers import WorkerRow
@@ -116,6 +117,39 @@ CASES: dict[str, tuple[Job, list[WorkerRow], Cause, str]] = {
         job(S.QUEUED), [worker(running=4), worker(id="w2")], Cause.NEXT, "2 workers serve",
     ),
 }  # fmt: skip
+HOLD = Hold(
+    id=HoldId("h"), reason=R.PAUSED, actor="ann", why="no paper", queue=None, task=None, key=None,
+    arguments=None, created_at=BEFORE, expires_at=None,
+)  # fmt: skip
+HELD: dict[str, tuple[Hold, Cause]] = {
+    "its task is paused": (msgspec.structs.replace(HOLD, task="shop.ship"), Cause.PAUSED),
+    "it is quarantined": (
+        msgspec.structs.replace(HOLD, reason=R.QUARANTINED, key="eu"), Cause.QUARANTINED,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HELD)
+def test_a_hold_is_named_with_who_made_it_and_why(case: str) -> None:
+    hold, cause = HELD[case]
+    other = msgspec.structs.replace(hold, id=HoldId("other"), actor="bob")
+
+    why = explain(job(S.HELD, hold.reason, held_by="h"), [W1], 9, NOW, holds=[other, hold])
+
+    assert why.cause is cause
+    assert f"{cause} by ann since" in why.because
+    assert "no paper" in why.because
+    assert why.way_on == "windlass resume h"
+
+
+def test_a_queued_job_of_a_paused_queue_is_paused() -> None:
+    whole = msgspec.structs.replace(HOLD, queue="mail", expires_at=LATER)
+
+    assert explain(job(S.QUEUED), [W1], 9, NOW, holds=[whole]).cause is Cause.PAUSED
+    elsewhere = msgspec.structs.replace(HOLD, queue="other")
+    assert explain(job(S.QUEUED), [W1], 9, NOW, holds=[elsewhere]).cause is Cause.NEXT
+
+
 LIMITED: dict[str, tuple[Holder, str]] = {
     "a cap is full": (
         Holder("gpu", "", 2, (JobId("a"), JobId("b"))), "lets 2 run at once, and 2 do: a, b",
@@ -152,4 +186,6 @@ def test_the_one_cause_is_named(case: str) -> None:
 
 
 def test_every_cause_is_staged() -> None:
-    assert {cause for _, _, cause, _ in CASES.values()} | {Cause.LIMIT} == set(Cause)
+    staged = {cause for _, _, cause, _ in CASES.values()} | {cause for _, cause in HELD.values()}
+
+    assert staged | {Cause.LIMIT} == set(Cause)

@@ -10,13 +10,16 @@ import typer
 from windlass.errors import (
     AppNotFound,
     ConfigurationError,
+    HoldNotFound,
     JobNotFailed,
     JobNotFound,
+    JobNotWaiting,
     ResultTimeout,
     TaskError,
     UnavailableError,
     UsageError,
     WindlassError,
+    WorkerNotFound,
     facts_of,
 )
 
@@ -47,7 +50,9 @@ def exit_code_of(error: BaseException) -> int:
     match error:
         case ResultTimeout():
             return 4
-        case JobNotFound() | JobNotFailed() | TaskError():
+        case JobNotFound() | JobNotFailed() | JobNotWaiting() | HoldNotFound() | WorkerNotFound():
+            return 1
+        case TaskError():
             return 1
         case ConfigurationError() | UsageError() | WrongCommand():
             return 2

@@ -7,15 +7,20 @@ import msgspec
 import typer
 
 from windlass.app import App
-from windlass.cli.options import AsJson, Store, ask
+from windlass.cli.options import AsJson, Store, ask, json_object
 from windlass.cli.output import decoded, print_facts, print_json, print_table
 from windlass.core.lifecycle import decode_error
+from windlass.core.operations import Changes
 from windlass.engine.client import Client
-from windlass.errors import JobNotFailed, JobNotFound
+from windlass.errors import JobNotFailed, JobNotFound, JobNotWaiting
 from windlass.model.jobs import Event, Job, JobFilter, JobId, State
 
 ACTOR = "cli"
 PAGE = 1_000
+
+QueueName = Annotated[str | None, typer.Option(help="Only jobs of this queue.")]
+States = Annotated[list[State] | None, typer.Option("--state", help="Only in this state.")]
+Every = Annotated[bool, typer.Option("--all", help="All jobs that fit, not single ones.")]
 
 commands = typer.Typer(help="Look at jobs, and act on them.", no_args_is_help=True)
 
@@ -114,16 +119,70 @@ def dead(store: Store = None, as_json: AsJson = False) -> int:
 
 
 @commands.command("cancel")
-def cancel(ids: Ids = None, store: Store = None, as_json: AsJson = False) -> int:
+def cancel(
+    ids: Ids = None,
+    state: States = None,
+    task: TaskName = None,
+    queue: QueueName = None,
+    everything: Every = False,
+    store: Store = None,
+    as_json: AsJson = False,
+) -> int:
     """Cancel jobs that have not started; ask those that run to stop.
 
     Exit code: 0, 1 if one of them does not exist, 3 without a store.
     """
+    if everything:
+        where = _filter(ids, state, task, queue)
+        count = ask(store, lambda client: client.cancel_all(where, actor=ACTOR))
+        return _told("cancelled", count, as_json)
 
     async def act(client: Client, job_id: JobId) -> dict[str, Any]:
         return {"id": job_id, "state": await client.cancel(job_id, actor=ACTOR)}
 
     return _act(store, _named(ids), act, as_json)
+
+
+@commands.command("reschedule")
+def reschedule(
+    ids: Ids = None,
+    delay: Annotated[float, typer.Option(min=0, help="Seconds from now; 0: at once.")] = 0.0,
+    state: States = None,
+    task: TaskName = None,
+    queue: QueueName = None,
+    everything: Every = False,
+    store: Store = None,
+    as_json: AsJson = False,
+) -> int:
+    """Have jobs that have not started start at once, or later.
+
+    Exit code: 0, 1 if one of them has started or does not exist, 3 without a store.
+    """
+    if everything:
+        where = _filter(ids, state, task, queue)
+        count = ask(store, lambda client: client.reschedule_all(where, delay, actor=ACTOR))
+        return _told("rescheduled", count, as_json)
+
+    async def act(client: Client, job_id: JobId) -> dict[str, Any]:
+        return {"id": job_id, "state": await client.reschedule(job_id, delay, actor=ACTOR)}
+
+    return _act(store, _named(ids), act, as_json)
+
+
+@commands.command("purge")
+def purge(
+    state: Annotated[list[State], typer.Option(help="Only jobs that ended so.")],
+    task: TaskName = None,
+    queue: QueueName = None,
+    store: Store = None,
+    as_json: AsJson = False,
+) -> int:
+    """Delete jobs that have ended, with their history; dead letters too, if you say failed.
+
+    Exit code: 0, or 3 without a store.
+    """
+    where = JobFilter(states=tuple(state), task=task, queue=queue)
+    return _told("deleted", ask(store, lambda client: client.purge(where)), as_json)
 
 
 @commands.command("retry")
@@ -132,6 +191,11 @@ def retry(
     task: TaskName = None,
     error: ErrorType = None,
     everything: All = False,
+    queue: Annotated[str | None, typer.Option(help="The queue of the new jobs.")] = None,
+    priority: Annotated[int | None, typer.Option(help="The priority of the new jobs.")] = None,
+    arguments: Annotated[
+        str | None, typer.Option(help="A JSON object: arguments over the old ones.")
+    ] = None,
     store: Store = None,
     as_json: AsJson = False,
 ) -> int:
@@ -140,9 +204,11 @@ def retry(
     Exit code: 0, 1 if one of them has not failed, 3 without a store.
     """
     new_id = App(store).new_job_id
+    changes = Changes(queue, priority, json_object("arguments", arguments))
 
     async def act(client: Client, job_id: JobId) -> dict[str, Any]:
-        return {"id": job_id, "new": await client.retry(job_id, new_id(), actor=ACTOR)}
+        made = await client.retry(job_id, new_id(), changes=changes, actor=ACTOR)
+        return {"id": job_id, "new": made}
 
     return _act(store, _chosen(ids, task, error, everything, store), act, as_json)
 
@@ -183,7 +249,7 @@ def _act(
         for job_id in ids:
             try:
                 answers.append(await act(client, job_id))
-            except (JobNotFound, JobNotFailed) as error:
+            except (JobNotFound, JobNotFailed, JobNotWaiting) as error:
                 answers.append({"id": job_id, "error": str(error)})
         return answers
 
@@ -194,6 +260,19 @@ def _act(
         for answer in answers:
             print("  ".join(str(value) for value in answer.values()))
     return 1 if any("error" in answer for answer in answers) else 0
+
+
+def _filter(
+    ids: list[str] | None, state: list[State] | None, task: str | None, queue: str | None
+) -> JobFilter:
+    if ids:
+        raise typer.BadParameter("give either jobs or --all, not both")
+    return JobFilter(states=tuple(state) if state else None, task=task, queue=queue)
+
+
+def _told(done: str, count: int, as_json: bool) -> int:
+    print_json({done: count}) if as_json else print(f"{done}: {count}")
+    return 0
 
 
 def _named(ids: list[str] | None) -> list[JobId]:

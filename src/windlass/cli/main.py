@@ -6,7 +6,19 @@ from typing import NoReturn
 
 import typer
 
-from windlass.cli import check, demo, dev, enqueue, jobs, migrate, why, worker
+from windlass.cli import (
+    check,
+    demo,
+    dev,
+    enqueue,
+    holds,
+    jobs,
+    migrate,
+    top,
+    why,
+    worker,
+    workers,
+)
 from windlass.cli.failures import exit_code_of, tell
 
 cli = typer.Typer(
@@ -22,6 +34,12 @@ cli.command("dev")(dev.dev)
 cli.command("enqueue")(enqueue.enqueue)
 cli.add_typer(jobs.commands, name="jobs")
 cli.command("why")(why.why)
+cli.command("pause")(holds.pause)
+cli.command("quarantine")(holds.quarantine)
+cli.command("resume")(holds.resume)
+cli.command("holds")(holds.holds)
+cli.add_typer(workers.commands, name="workers")
+cli.command("top")(top.top)
 cli.command("migrate")(migrate.migrate)
 cli.command("check")(check.check)
 cli.command("demo")(demo.demo)

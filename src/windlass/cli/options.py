@@ -3,15 +3,27 @@
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, TypeVar
 
+import msgspec
 import typer
 
 from windlass.app import App
 from windlass.engine.client import Client
+from windlass.errors import BadOption
 
 T = TypeVar("T")
 
 Store = Annotated[str | None, typer.Option(help="URL of the store; else the settings decide.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def json_object(option: str, text: str | None) -> dict[str, Any] | None:
+    """Return what an option's JSON object holds.  Raises: BadOption."""
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise BadOption(option, text, f"must be a JSON object: {error}") from error
 
 
 def ask(store: str | None, question: Callable[[Client], Coroutine[Any, Any, T]]) -> T:

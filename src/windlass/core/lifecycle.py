@@ -30,8 +30,8 @@ INITIAL = frozenset({W, S, Q, H})
 
 MOVES: dict[State, frozenset[State]] = {
     W: frozenset({S, Q, H, OFF, SKIP, BAD}),  # a parent ended, a signal came, a wait ran out
-    S: frozenset({Q, H, OFF, BAD}),  # due; paused; cancelled; expired
-    Q: frozenset({R, H, OFF, BAD}),  # claimed; paused; cancelled; expired
+    S: frozenset({S, Q, H, OFF, BAD}),  # to itself: rescheduled; due; paused; cancelled; expired
+    Q: frozenset({R, S, H, OFF, BAD}),  # claimed; rescheduled; paused; cancelled; expired
     H: frozenset({W, S, Q, OFF, BAD}),  # resumed; cancelled; expired
     R: frozenset({R, W, S, Q, H, OK, BAD, OFF, SKIP}),  # settled; to itself: cancel requested
     OK: frozenset(),
@@ -40,11 +40,11 @@ MOVES: dict[State, frozenset[State]] = {
     SKIP: frozenset(),
 }
 
-CLAIM_MOVES = frozenset({(Q, R)})
+CLAIM_MOVES = frozenset({(Q, R), (Q, H)})  # what a hold keeps from starting steps aside
 SWEEP_MOVES = frozenset(
-    {(S, Q), (R, Q), (R, BAD), (R, OFF), (Q, BAD), (S, BAD), (W, BAD), (H, BAD)}
+    {(S, Q), (H, Q), (R, Q), (R, BAD), (R, OFF), (Q, BAD), (S, BAD), (W, BAD), (H, BAD)}
 )
-SETTLE_MOVES = frozenset((a, b) for a, after in MOVES.items() for b in after) - CLAIM_MOVES
+SETTLE_MOVES = frozenset((a, b) for a, after in MOVES.items() for b in after) - {(Q, R)}
 
 REASONS: dict[State, frozenset[Reason | None]] = {
     W: frozenset({Reason.UPSTREAM, Reason.SIGNAL, Reason.TRIGGER, Reason.CHILDREN}),
@@ -111,6 +111,23 @@ def after_cancel(job: Job, actor: str) -> Transition | None:
         before=job.state,
         after=R if running else OFF,
         reason=Reason.CANCEL_REQUESTED if running else None,
+        attempt=job.attempt,
+        failures=job.failures,
+        actor=actor,
+    )
+
+
+def after_reschedule(job: Job, delay_s: float, actor: str) -> Transition | None:
+    """Decide where a job goes that is to start after ``delay_s``; None if it stays.  Pure."""
+    if job.state not in (S, Q, H) or (job.state is Q and delay_s <= 0):
+        return None
+    return Transition(
+        job_id=job.id,
+        fence=job.fence,
+        before=job.state,
+        after=S if delay_s > 0 else Q,
+        reason=Reason.DELAY if delay_s > 0 else None,
+        delay_s=delay_s,
         attempt=job.attempt,
         failures=job.failures,
         actor=actor,

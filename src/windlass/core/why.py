@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from windlass.model.holds import Hold
 from windlass.model.jobs import Job, Reason, State
 from windlass.model.limits import Holder
 from windlass.model.workers import WorkerRow
@@ -28,6 +29,8 @@ class Cause(StrEnum):
     SNOOZED = "snoozed"
     UNKNOWN_TASK = "unknown_task"
     HELD = "held"
+    PAUSED = "paused"
+    QUARANTINED = "quarantined"
     WAITING = "waiting"
     NO_WORKER = "no_worker"
     QUEUE_NOT_SERVED = "queue_not_served"
@@ -50,12 +53,14 @@ def explain(
     queued: int,
     now: datetime,
     holders: Sequence[Holder] = (),
+    holds: Sequence[Hold] = (),
 ) -> Why:
     """Return why a job does not run, or that it does.
 
     workers: all of which the store has a lease.
     queued:  how many jobs are queued in the job's queue, itself included.
     holders: of the limits of the job.
+    holds:   all that are in force.
     """
     live = [worker for worker in workers if worker.lease_until > now]
     match job.state:
@@ -67,7 +72,7 @@ def explain(
         case State.RUNNING:
             return _running(job, live)
         case State.HELD:
-            return _why(Cause.HELD, f"it is held: {job.reason}", "resume what holds it")
+            return _held(job, [hold for hold in holds if hold.id == job.held_by])
         case State.WAITING:
             return _why(Cause.WAITING, f"it waits for: {job.reason}", "look at what it waits for")
     if not live:
@@ -84,6 +89,9 @@ def explain(
         )
     if job.state is State.SCHEDULED:
         return _scheduled(job, now)
+    whole = [hold for hold in holds if hold.is_whole_queue and hold.queue == job.queue]
+    if whole:
+        return _held(job, whole)
     return _queued(job, live, queued, holders)
 
 
@@ -117,6 +125,19 @@ def _running(job: Job, live: Sequence[WorkerRow]) -> Why:
         told = f"{where}; it was asked to stop"
         return _why(Cause.STOPPING, told, "plain functions stop where they check_cancelled()")
     return _why(Cause.RUNNING, where, "wait")
+
+
+def _held(job: Job, holds: Sequence[Hold]) -> Why:
+    if not holds:
+        return _why(Cause.HELD, f"it is held: {job.reason}", "windlass jobs reschedule frees it")
+    hold = holds[0]
+    what = {"queue": hold.queue, "task": hold.task, "key": hold.key, "arguments": hold.arguments}
+    told = ", ".join(f"{name} {value!r}" for name, value in what.items() if value is not None)
+    until = "" if hold.expires_at is None else f" until {hold.expires_at}"
+    because = f"{told} {hold.reason} by {hold.actor} since {hold.created_at}{until}"
+    cause = Cause.QUARANTINED if hold.reason is Reason.QUARANTINED else Cause.PAUSED
+    note = f": {hold.why}" if hold.why else ""
+    return _why(cause, because + note, f"windlass resume {hold.id}")
 
 
 def _scheduled(job: Job, now: datetime) -> Why:

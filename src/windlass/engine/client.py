@@ -1,17 +1,31 @@
 """The client: what a program asks of the store, from one event loop."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
-from windlass.core.lifecycle import after_cancel
+import msgspec
+
+from windlass.core.lifecycle import after_cancel, after_reschedule
+from windlass.core.operations import Changes, hold_request
+from windlass.core.retry import Delay, seconds_of
 from windlass.core.why import Why, explain
 from windlass.engine.waiter import Waiter
-from windlass.errors import JobNotFailed, JobNotFound, ResultTimeout
+from windlass.errors import (
+    HoldNotFound,
+    JobNotFailed,
+    JobNotFound,
+    JobNotWaiting,
+    ResultTimeout,
+    WorkerNotFound,
+)
+from windlass.model.holds import Hold, HoldId
 from windlass.model.jobs import (
     ENQUEUE_BATCH_MAX,
     LIVE,
+    TERMINAL,
     DeadLetters,
     Event,
     Finished,
@@ -19,7 +33,9 @@ from windlass.model.jobs import (
     JobFilter,
     JobId,
     JobRequest,
+    Reason,
     State,
+    WorkerId,
 )
 from windlass.model.limits import decode_limits
 from windlass.model.workers import WorkerRow
@@ -122,32 +138,160 @@ class Client:
                 return transition.after
             await asyncio.sleep(0)  # the job moved between the look and the write: look again
 
-    async def retry(self, job_id: JobId, new_id: JobId, *, actor: str = "client") -> JobId:
+    async def cancel_all(self, where: JobFilter, *, actor: str = "client") -> int:
+        """Cancel all jobs that fit, or ask them to stop; return how many that was.
+
+        Jobs that are enqueued meanwhile are not among them.
+        """
+        cancelled = 0
+        async for page in self._pages(_narrowed(where, LIVE)):
+            moves = filter(None, (after_cancel(job, actor) for job in page))
+            cancelled += sum(await self._store.settle(list(moves)))
+        return cancelled
+
+    async def reschedule(
+        self, job_id: JobId, delay: Delay = 0.0, *, actor: str = "client"
+    ) -> State:
+        """Have a job that has not started start after ``delay`` from now; 0: as soon as it can.
+
+        Returns: the state after.   Raises: JobNotFound, JobNotWaiting.
+        """
+        delay_s = seconds_of("delay", delay)
+        while True:
+            job = await self.get(job_id)
+            move = after_reschedule(job, delay_s, actor)
+            if move is None:
+                if job.state is State.QUEUED:
+                    return job.state
+                raise JobNotWaiting(job_id, job.state)
+            [applied] = await self._store.settle([move])
+            if applied:
+                return move.after
+            await asyncio.sleep(0)  # it moved between the look and the write: look again
+
+    async def reschedule_all(
+        self, where: JobFilter, delay: Delay = 0.0, *, actor: str = "client"
+    ) -> int:
+        """Reschedule all jobs that fit and have not started; return how many that was."""
+        delay_s = seconds_of("delay", delay)
+        moved = 0
+        waiting = {State.SCHEDULED, State.QUEUED, State.HELD}
+        async for page in self._pages(_narrowed(where, waiting)):
+            moves = filter(None, (after_reschedule(job, delay_s, actor) for job in page))
+            moved += sum(await self._store.settle(list(moves)))
+        return moved
+
+    async def retry(
+        self,
+        job_id: JobId,
+        new_id: JobId,
+        *,
+        changes: Changes | None = None,
+        actor: str = "client",
+    ) -> JobId:
         """Enqueue a failed job once more as a new job linked to it; return the new id.
 
-        Raises: JobNotFound, JobNotFailed.
+        changes: what the new one has different.
+        Raises:  JobNotFound, JobNotFailed, BadOption.
         """
         job = await self.get(job_id)
         if job.state is not State.FAILED:
             raise JobNotFailed(job_id, job.state)
-        again = JobRequest(
-            id=new_id,
-            task=job.task,
-            queue=job.queue,
-            payload=job.payload,
-            priority=job.priority,
-            unique_key=job.unique_key,
-            retry_of=job.id,
-            headers=job.headers,
-            lane=job.lane,
-            limits=job.limits,
-        )
-        [made] = await self._store.enqueue([again])
+        [made] = await self._store.enqueue([_again(job, new_id, changes or Changes())])
         return made
+
+    async def retry_all(
+        self,
+        where: JobFilter,
+        new_id: Callable[[], JobId],
+        *,
+        changes: Changes | None = None,
+        actor: str = "client",
+    ) -> int:
+        """Retry all dead letters that fit, changed or not; return how many that was."""
+        retried = 0
+        async for page in self._pages(msgspec.structs.replace(where, unresolved=True)):
+            again = [_again(job, new_id(), changes or Changes()) for job in page]
+            retried += len(await self._store.enqueue(again))
+        return retried
 
     async def discard(self, job_ids: Sequence[JobId], *, actor: str = "client") -> list[bool]:
         """Take failed jobs off the dead letters; False for each that was none.  Idempotent."""
         return await self._store.resolve(job_ids, actor)
+
+    async def discard_all(self, where: JobFilter, *, actor: str = "client") -> int:
+        """Take all failed jobs that fit off the dead letters; return how many that was."""
+        discarded = 0
+        async for page in self._pages(msgspec.structs.replace(where, unresolved=True)):
+            discarded += sum(await self._store.resolve([job.id for job in page], actor))
+        return discarded
+
+    async def purge(self, where: JobFilter) -> int:
+        """Delete all jobs that fit and have ended, dead letters too; return how many that was."""
+        deleted = 0
+        async for page in self._pages(_narrowed(where, TERMINAL)):
+            deleted += await self._store.delete([job.id for job in page])
+        return deleted
+
+    async def _pages(self, where: JobFilter) -> AsyncGenerator[list[Job], None]:
+        before = None
+        while page := await self._store.jobs(where, limit=LIST_LIMIT_MAX, before=before):
+            yield page
+            before = page[-1].id
+
+    # -- holds ---------------------------------------------------------------
+
+    async def pause(
+        self,
+        hold_id: HoldId,
+        *,
+        queue: str | None = None,
+        task: str | None = None,
+        key: str | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        expires: Delay | None = None,
+        why: str = "",
+        reason: Reason = Reason.PAUSED,
+        actor: str = "client",
+    ) -> Hold:
+        """Keep jobs from starting until they are resumed; what runs goes on.
+
+        queue, task: all of a queue, or of a task; together: the task's jobs in that queue.
+        key:         jobs of which a limit has this key.
+        arguments:   jobs whose arguments have these values, by path: ``{"order.id": 7}``.
+        expires:     when it ends by itself.
+        reason:      ``paused``, or ``quarantined``: what the jobs' reason will say.
+        Raises:      BadOption, TooManyHolds.
+        """
+        request = hold_request(
+            hold_id,
+            reason,
+            actor,
+            why=why,
+            queue=queue,
+            task=task,
+            key=key,
+            arguments=arguments,
+            expires=expires,
+        )
+        await self._store.hold(request)
+        return next(hold for hold in await self.holds() if hold.id == hold_id)
+
+    async def resume(self, hold_id: HoldId, *, actor: str = "client") -> None:
+        """End a hold: what it kept from starting is queued again.  Raises: HoldNotFound."""
+        if not await self._store.lift(hold_id, actor):
+            raise HoldNotFound(hold_id)
+
+    async def holds(self) -> list[Hold]:
+        """Return the holds in force, oldest first."""
+        return await self._store.holds()
+
+    async def drain(self, worker: WorkerId) -> None:
+        """Have a worker end what it runs, claim no more, and stop.  Raises: WorkerNotFound."""
+        if not await self._store.drain(worker):
+            raise WorkerNotFound(worker)
+
+    # -- looking -------------------------------------------------------------
 
     async def jobs(
         self, where: JobFilter | None = None, *, limit: int = 50, before: JobId | None = None
@@ -176,7 +320,7 @@ class Client:
         queued = counts.get((job.queue, State.QUEUED), 0)
         limits = None if job.limits is None else decode_limits(job.limits)
         holders = [] if limits is None else await self._store.holders(limits)
-        return explain(job, await self.workers(), queued, now, holders)
+        return explain(job, await self.workers(), queued, now, holders, await self.holds())
 
     async def workers(self) -> list[WorkerRow]:
         """Return the workers that hold a lease."""
@@ -185,3 +329,26 @@ class Client:
     async def idle(self) -> bool:
         """Tell whether no job is live: nothing runs and nothing is left to run."""
         return not any(n for (_, state), n in (await self.counts()).items() if state in LIVE)
+
+
+def _narrowed(where: JobFilter, states: Collection[State]) -> JobFilter:
+    """Return the filter for those of its states that are among ``states``."""
+    asked = states if where.states is None else set(where.states).intersection(states)
+    return msgspec.structs.replace(where, states=tuple(sorted(asked)))
+
+
+def _again(job: Job, new_id: JobId, changes: Changes) -> JobRequest:
+    return changes.made_to(
+        JobRequest(
+            id=new_id,
+            task=job.task,
+            queue=job.queue,
+            payload=job.payload,
+            priority=job.priority,
+            unique_key=job.unique_key,
+            retry_of=job.id,
+            headers=job.headers,
+            lane=job.lane,
+            limits=job.limits,
+        )
+    )

@@ -32,6 +32,7 @@ class LeaseKeeper:
         renew_s: float,
         on_cancel: Callable[[Sequence[JobId]], None],
         on_lost: Callable[[], None],
+        on_drain: Callable[[], None],
     ) -> None:
         self._store = store
         self._new_info = new_info
@@ -39,6 +40,7 @@ class LeaseKeeper:
         self._renew_s = renew_s
         self._on_cancel = on_cancel
         self._on_lost = on_lost
+        self._on_drain = on_drain
         self._held = asyncio.Event()
         self.info = new_info()
         self._trusted_until = 0.0
@@ -99,4 +101,6 @@ class LeaseKeeper:
         self._trusted_until = sent_at + self._lease_s * (1 - MARGIN)
         if lease.cancels:
             self._on_cancel(lease.cancels)
+        if lease.drains:
+            self._on_drain()
         return True

@@ -116,6 +116,7 @@ class Worker:
             renew_s=options.renew_s,
             on_cancel=self._cancel,
             on_lost=self._abandon,
+            on_drain=self._drain,
         )
         self._upkeep = Upkeep(
             store,
@@ -327,6 +328,11 @@ class Worker:
                 running.context.ask_to_cancel()
                 if running.spec.isolation != "thread":
                     _stop_attempt(running, Cancelled())
+
+    def _drain(self) -> None:
+        if not self._stop.is_set():
+            log.info("an operator drains this worker: it claims no more, and stops")
+            self.stop()
 
     def _abandon(self) -> None:
         """The lease is gone: stop everything, and write nothing of it."""

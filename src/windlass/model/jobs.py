@@ -159,6 +159,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     headers: bytes | None = None
     lane: str | None = None
     limits: str | None = None
+    held_by: str | None = None
 
 
 class Finished(msgspec.Struct, frozen=True):

@@ -25,10 +25,12 @@ class Lease(msgspec.Struct, frozen=True):
 
     held:    False if the store had already given the worker up; its claims are void.
     cancels: jobs of this worker whose cancel was requested.
+    drains:  an operator wants this worker to end what it runs, claim no more, and stop.
     """
 
     held: bool
     cancels: tuple[JobId, ...] = ()
+    drains: bool = False
 
 
 class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,4 +57,5 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
     rescued: int = 0
     poisoned: int = 0
     expired: int = 0
+    lifted: int = 0
     next_due_s: float | None = None

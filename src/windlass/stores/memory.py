@@ -6,8 +6,8 @@ suspends but a bell's wait.  Nothing survives the process.
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace as with_
 
@@ -21,10 +21,12 @@ from windlass.core.admission import (
     holders_of,
     usage_of,
 )
+from windlass.core.holds import Candidate, Standing, holding, open_queues
+from windlass.errors import TooManyHolds
+from windlass.model.holds import HOLDS_MAX, Hold, HoldId, HoldRequest
 from windlass.model.jobs import (
     CLAIM_BATCH_MAX,
     ENQUEUE_BATCH_MAX,
-    LIVE,
     TERMINAL,
     Claim,
     DeadLetters,
@@ -38,73 +40,26 @@ from windlass.model.jobs import (
     State,
     WorkerId,
 )
-from windlass.model.limits import Holder, Limits, PaceState, decode_limits
+from windlass.model.limits import Holder, Limits, decode_limits
 from windlass.model.outcomes import Transition
 from windlass.model.topics import CLOCK, DONE, queue_topic, worker_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell, Clock
 from windlass.stores.bell import Alarm, EventBell
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NOT_STARTED = (State.WAITING, State.SCHEDULED, State.QUEUED, State.HELD)
-
-
-@dataclass(frozen=True, slots=True)
-class _Worker:
-    info: WorkerInfo
-    started_at: datetime
-    lease_s: float
-    lease_until: datetime
-    ended: bool = False
-
-
-def _no_jobs_by_state() -> dict[State, dict[JobId, None]]:
-    return {state: {} for state in State}
-
-
-@dataclass(slots=True)
-class MemoryData:
-    """What several stores share, as several processes share one database."""
-
-    schema: int = 0
-    jobs: dict[JobId, Job] = field(default_factory=dict)
-    by_state: dict[State, dict[JobId, None]] = field(default_factory=_no_jobs_by_state)
-    unique: dict[tuple[str, str], JobId] = field(default_factory=dict)
-    events: dict[JobId, list[Event]] = field(default_factory=dict)
-    workers: dict[WorkerId, _Worker] = field(default_factory=dict)
-    paces: dict[tuple[str, str], PaceState] = field(default_factory=dict)
-    bells: list[EventBell] = field(default_factory=list)
-    swept_at: datetime | None = None
-
-    def put(self, job: Job) -> None:
-        """Insert or replace a row and keep the indexes right."""
-        old = self.jobs.get(job.id)
-        if old is not None:
-            del self.by_state[old.state][old.id]
-        self.jobs[job.id] = job
-        self.by_state[job.state][job.id] = None
-        if job.unique_key is not None:
-            key = (job.task, job.unique_key)
-            if job.state in LIVE:
-                self.unique[key] = job.id
-            elif self.unique.get(key) == job.id:
-                del self.unique[key]
-
-    def drop(self, job_id: JobId) -> None:
-        """Delete an ended job with its events."""
-        job = self.jobs.pop(job_id)
-        del self.by_state[job.state][job_id]
-        self.events.pop(job_id, None)
-
-    def in_state(self, *states: State) -> list[Job]:
-        """Return the jobs in these states, oldest id first."""
-        return [self.jobs[i] for i in sorted(i for state in states for i in self.by_state[state])]
-
-    def ring(self, topic: str) -> None:
-        """Wake whoever listens to ``topic``."""
-        for bell in self.bells:
-            if topic in bell.topics:
-                bell.ring()
+from windlass.stores.memory_rows import (
+    NOT_STARTED,
+    MemoryData,
+    Worker,
+    after,
+    claim_of,
+    fits,
+    is_dead_letter,
+    is_expired,
+    job_from,
+    letters,
+    stands,
+    us,
+)
 
 
 class MemoryStore:
@@ -160,7 +115,7 @@ class MemoryStore:
             holder = self.data.unique.get((request.task, request.unique_key))
             if holder is not None:
                 return holder
-        job = _job_from(request, now)
+        job = job_from(request, now)
         self.data.put(job)
         self._announce(job)
         if request.retry_of is not None:
@@ -182,16 +137,27 @@ class MemoryStore:
         now = self._clock.now()
         if not self._has_lease(worker, now):
             return []
-        ready = [
-            job
-            for job in self.data.in_state(State.QUEUED)
-            if job.queue in queues and not _is_expired(job, now)
+        holds = [
+            Standing(h.id, h.reason, h.queue, h.task, h.key, h.arguments) for h in self._standing()
         ]
+        queues = open_queues(holds, queues)
+        ready = []
+        for job in self.data.in_state(State.QUEUED):
+            if job.queue not in queues or is_expired(job, now):
+                continue
+            candidate = Candidate(job.id, job.queue, job.task, job.payload, job.limits)
+            hold = holding(holds, candidate)
+            if hold is None:
+                ready.append(job)
+                continue
+            held = with_(job, state=State.HELD, reason=hold.reason, held_by=hold.id)
+            self.data.put(held)
+            self._record(job, held, now)
         ready.sort(key=lambda job: (-job.priority, job.due_at, job.id))
         heads: dict[Place, list[Head]] = {}
         for job in ready:
             place = PLAIN if job.lane is None else (job.queue, job.lane)
-            heads.setdefault(place, []).append(Head(job.id, job.priority, _us(job.due_at)))
+            heads.setdefault(place, []).append(Head(job.id, job.priority, us(job.due_at)))
         lanes = {
             (job.queue, job.lane): decode_limits(job.limits)
             for job in ready
@@ -199,7 +165,7 @@ class MemoryStore:
         }
         running = (job.limits for job in self.data.in_state(State.RUNNING))
         usage = usage_of((limits, 1) for limits in running if limits is not None)
-        admission = Admission(limit, _us(now), usage, self.data.paces.values())
+        admission = Admission(limit, us(now), usage, self.data.paces.values())
         plain = heads.get(PLAIN, [])
         fill_from(
             admission,
@@ -226,12 +192,12 @@ class MemoryStore:
             started_at=now,
         )
         self.data.put(held)
-        return _claim_of(held)
+        return claim_of(held)
 
     async def held(self, worker: WorkerId) -> list[Claim]:
         """Return what ``worker`` runs, as the store has it."""
         running = self.data.in_state(State.RUNNING)
-        return [_claim_of(job) for job in running if job.worker == worker]
+        return [claim_of(job) for job in running if job.worker == worker]
 
     def _has_lease(self, worker: WorkerId, now: datetime) -> bool:
         row = self.data.workers.get(worker)
@@ -246,9 +212,9 @@ class MemoryStore:
 
     def _apply(self, transition: Transition, now: datetime) -> bool:
         job = self.data.jobs.get(transition.job_id)
-        if job is None or not _stands(transition, job):
+        if job is None or not stands(transition, job):
             return False
-        settled = _after(transition, job, now)
+        settled = after(transition, job, now)
         self.data.put(settled)
         if transition.error is not None or transition.actor is not None:
             self._record(job, settled, now, actor=transition.actor, error=transition.error)
@@ -263,18 +229,29 @@ class MemoryStore:
         row = self.data.workers.get(worker.id)
         if row is not None and row.ended:
             return Lease(held=False)
-        self.data.workers[worker.id] = _Worker(
+        self.data.workers[worker.id] = Worker(
             info=worker,
             started_at=now if row is None else row.started_at,
             lease_s=lease_s,
             lease_until=now + timedelta(seconds=lease_s),
+            drains=row is not None and row.drains,
         )
         cancels = tuple(
             job.id
             for job in self.data.in_state(State.RUNNING)
             if job.worker == worker.id and job.reason is Reason.CANCEL_REQUESTED
         )
-        return Lease(held=True, cancels=cancels)
+        drains = row is not None and row.drains
+        return Lease(held=True, cancels=cancels, drains=drains)
+
+    async def drain(self, worker: WorkerId) -> bool:
+        """Have a worker told, with its next renewal, to stop gracefully.  False if it is gone."""
+        row = self.data.workers.get(worker)
+        if row is None or row.ended:
+            return False
+        self.data.workers[worker] = replace(row, drains=True)
+        self.data.ring(worker_topic(worker))
+        return True
 
     async def leave(self, worker: WorkerId) -> None:
         """End the lease of ``worker`` now; what it still runs counts as lost.  Idempotent."""
@@ -308,6 +285,7 @@ class MemoryStore:
         self._judge_workers(now)
         expired = self._expire(now, limit)
         rescued, poisoned = self._rescue(now, limit, losses_max)
+        lifted = self._lift(now, limit)
         promoted = self._promote(now, limit)
         due = min((job.due_at for job in self.data.in_state(State.SCHEDULED)), default=None)
         return Swept(
@@ -315,6 +293,7 @@ class MemoryStore:
             rescued=rescued,
             poisoned=poisoned,
             expired=expired,
+            lifted=lifted,
             next_due_s=None if due is None else max(0.0, (due - now).total_seconds()),
         )
 
@@ -331,7 +310,7 @@ class MemoryStore:
                 self.data.workers[worker] = replace(row, ended=True)
 
     def _expire(self, now: datetime, limit: int) -> int:
-        late = [job for job in self.data.in_state(*_NOT_STARTED) if _is_expired(job, now)]
+        late = [job for job in self.data.in_state(*NOT_STARTED) if is_expired(job, now)]
         for job in late[:limit]:
             self._move(job, State.FAILED, Reason.EXPIRED, now)
         return len(late[:limit])
@@ -406,7 +385,7 @@ class MemoryStore:
     async def jobs(self, where: JobFilter, *, limit: int, before: JobId | None = None) -> list[Job]:
         """List jobs, newest id first; ``before`` pages on from the last id of a page."""
         found = (job for _, job in sorted(self.data.jobs.items(), reverse=True))
-        page = [job for job in found if _fits(job, where) and (before is None or job.id < before)]
+        page = [job for job in found if fits(job, where) and (before is None or job.id < before)]
         return page[:limit]
 
     async def holders(self, limits: Limits) -> list[Holder]:
@@ -416,7 +395,67 @@ class MemoryStore:
             for job in self.data.in_state(State.RUNNING)
             if job.limits is not None
         )
-        return holders_of(limits, running, self.data.paces.values(), _us(self._clock.now()))
+        return holders_of(limits, running, self.data.paces.values(), us(self._clock.now()))
+
+    # -- holds ---------------------------------------------------------------
+
+    async def hold(self, request: HoldRequest) -> None:
+        """Keep jobs from starting, from now on; what runs goes on."""
+        if request.id in self.data.holds:
+            return
+        if len(self.data.holds) >= HOLDS_MAX:
+            raise TooManyHolds(HOLDS_MAX)
+        now = self._clock.now()
+        expires_s = request.expires_s
+        self.data.holds[request.id] = Hold(
+            id=request.id,
+            reason=request.reason,
+            actor=request.actor,
+            why=request.why,
+            queue=request.queue,
+            task=request.task,
+            key=request.key,
+            arguments=request.arguments,
+            created_at=now,
+            expires_at=None if expires_s is None else now + timedelta(seconds=expires_s),
+        )
+
+    async def lift(self, hold_id: HoldId, actor: str) -> bool:
+        """End a hold; sweeps queue again what it held.  False if it is not in force."""
+        hold = next((hold for hold in self._standing() if hold.id == hold_id), None)
+        if hold is None:
+            return False
+        self._end_hold(hold)
+        return True
+
+    async def holds(self) -> list[Hold]:
+        """Return the holds in force, oldest first."""
+        held = Counter(job.held_by for job in self.data.in_state(State.HELD))
+        return [with_(hold, jobs=held[hold.id]) for hold in self._standing()]
+
+    def _standing(self) -> list[Hold]:
+        now = self._clock.now()
+        return [
+            hold
+            for hold in self.data.holds.values()
+            if hold.expires_at is None or hold.expires_at > now
+        ]
+
+    def _end_hold(self, hold: Hold) -> None:
+        del self.data.holds[hold.id]
+        self.data.ring(CLOCK)
+        if hold.queue is not None:
+            self.data.ring(queue_topic(hold.queue))
+
+    def _lift(self, now: datetime, limit: int) -> int:
+        standing = {hold.id for hold in self._standing()}
+        for hold in [hold for hold in self.data.holds.values() if hold.id not in standing]:
+            self._end_hold(hold)
+        held = [job for job in self.data.in_state(State.HELD) if job.held_by is not None]
+        lifted = [job for job in held if job.held_by not in standing][:limit]
+        for job in lifted:
+            self._move(with_(job, held_by=None), State.QUEUED, None, now)
+        return len(lifted)
 
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state."""
@@ -429,7 +468,7 @@ class MemoryStore:
             if job.resolved_at is None:
                 assert job.reason is not None
                 groups.setdefault((job.task, job.error_type or "", job.reason), []).append(job)
-        letters = [_letters(*key, jobs) for key, jobs in groups.items()]
+        letters = [letters(*key, jobs) for key, jobs in groups.items()]
         letters.sort(key=lambda group: (-group.count, group.task, group.error_type, group.reason))
         return letters[:limit]
 
@@ -448,13 +487,24 @@ class MemoryStore:
         """Return the events of a job, oldest first."""
         return list(self.data.events.get(job_id, ()))
 
+    async def delete(self, job_ids: Sequence[JobId]) -> int:
+        """Delete those of the jobs which have ended, with their events; count them."""
+        ended = [
+            job_id
+            for job_id in dict.fromkeys(job_ids)
+            if job_id in self.data.jobs and self.data.jobs[job_id].state in TERMINAL
+        ]
+        for job_id in ended:
+            self.data.drop(job_id)
+        return len(ended)
+
     async def prune(self, older_than_s: float, limit: int) -> int:
         """Delete up to ``limit`` jobs that ended that long ago (dead letters stay)."""
         horizon = self._clock.now() - timedelta(seconds=older_than_s)
         old = [
             job.id
             for job in self.data.in_state(*TERMINAL)
-            if job.ended_at is not None and job.ended_at <= horizon and not _is_dead_letter(job)
+            if job.ended_at is not None and job.ended_at <= horizon and not is_dead_letter(job)
         ][:limit]
         for job_id in old:
             self.data.drop(job_id)
@@ -496,119 +546,3 @@ class MemoryStore:
             self.data.ring(CLOCK)
         elif job.state is State.RUNNING and job.worker is not None:
             self.data.ring(worker_topic(job.worker))
-
-
-def _claim_of(job: Job) -> Claim:
-    return Claim(
-        job.id,
-        job.fence,
-        job.attempt,
-        job.failures,
-        job.task,
-        job.queue,
-        job.payload,
-        job.headers,
-        job.lane,
-    )
-
-
-def _job_from(request: JobRequest, now: datetime) -> Job:
-    assert request.run_at is None or request.delay_s == 0
-    due_at = request.run_at or now + timedelta(seconds=request.delay_s)
-    expires_at = request.expires_at
-    if request.expires_s is not None:
-        expires_at = now + timedelta(seconds=request.expires_s)
-    is_due = due_at <= now
-    return Job(
-        id=request.id,
-        task=request.task,
-        queue=request.queue,
-        state=State.QUEUED if is_due else State.SCHEDULED,
-        reason=None if is_due else Reason.DELAY,
-        priority=request.priority,
-        attempt=0,
-        failures=0,
-        losses=0,
-        fence=0,
-        worker=None,
-        payload=request.payload,
-        result=None,
-        error=None,
-        error_type=None,
-        unique_key=request.unique_key,
-        retry_of=request.retry_of,
-        created_at=now,
-        due_at=due_at,
-        expires_at=expires_at,
-        started_at=None,
-        ended_at=None,
-        resolved_at=None,
-        headers=request.headers,
-        lane=request.lane,
-        limits=request.limits,
-    )
-
-
-def _stands(transition: Transition, job: Job) -> bool:
-    if (job.state, job.fence) != (transition.before, transition.fence):
-        return False
-    if (transition.before, transition.after) not in lifecycle.SETTLE_MOVES:
-        return False
-    if transition.after is State.RUNNING:  # a cancel request: asked for once
-        return job.reason is None and transition.reason is Reason.CANCEL_REQUESTED
-    return True
-
-
-def _after(transition: Transition, job: Job, now: datetime) -> Job:
-    after, reason = transition.after, transition.reason
-    again = after in (State.SCHEDULED, State.QUEUED)
-    if again and job.reason is Reason.CANCEL_REQUESTED:
-        after, reason, again = State.CANCELLED, None, False
-    return with_(
-        job,
-        state=after,
-        reason=reason,
-        attempt=transition.attempt,
-        failures=transition.failures,
-        worker=job.worker if after is State.RUNNING else None,
-        result=transition.result,
-        error=job.error if transition.error is None else transition.error,
-        error_type=job.error_type if transition.error is None else transition.error_type,
-        due_at=now + timedelta(seconds=transition.delay_s) if again else job.due_at,
-        ended_at=now if after in TERMINAL else None,
-    )
-
-
-def _us(instant: datetime) -> int:
-    return (instant - _EPOCH) // timedelta(microseconds=1)
-
-
-def _is_expired(job: Job, now: datetime) -> bool:
-    return job.expires_at is not None and job.expires_at <= now
-
-
-def _is_dead_letter(job: Job) -> bool:
-    return job.state is State.FAILED and job.resolved_at is None
-
-
-def _fits(job: Job, where: JobFilter) -> bool:
-    return (
-        (where.states is None or job.state in where.states)
-        and (where.task is None or job.task == where.task)
-        and (where.queue is None or job.queue == where.queue)
-        and (where.error_type is None or job.error_type == where.error_type)
-        and (not where.unresolved or _is_dead_letter(job))
-    )
-
-
-def _letters(task: str, error_type: str, reason: Reason, jobs: list[Job]) -> DeadLetters:
-    ended = [job.ended_at for job in jobs if job.ended_at is not None]
-    return DeadLetters(
-        task=task,
-        error_type=error_type,
-        reason=reason,
-        count=len(jobs),
-        first_at=min(ended),
-        last_at=max(ended),
-        sample=jobs[-1].id,
-    )

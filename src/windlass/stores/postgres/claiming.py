@@ -1,4 +1,4 @@
-"""The claim: plain in one statement, or through the lanes of limits under one lock."""
+"""The claim: plain in one statement, or through limits and holds under one lock."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -15,11 +15,13 @@ from windlass.core.admission import (
     spans,
     usage_of,
 )
-from windlass.model.jobs import Claim, JobId, WorkerId
+from windlass.core.holds import Candidate, Standing, holding, open_queues
+from windlass.model.jobs import Claim, JobId, State, WorkerId
 from windlass.model.limits import Limits, PaceState, decode_limits
 from windlass.stores.postgres import sql
 from windlass.stores.postgres.connection import Connection
-from windlass.stores.postgres.rows import Row
+from windlass.stores.postgres.events import write_events
+from windlass.stores.postgres.rows import Row, standing_from_row
 
 LANES_PAGE_LEAST = 16
 
@@ -27,13 +29,13 @@ LANES_PAGE_LEAST = 16
 class Claimed(NamedTuple):
     """What a claim got.
 
-    has_lanes:  whether the queues hold jobs under limits.
+    is_gated:   whether the next claim must look at limits or holds.
     place:      the lane that had its turn last.
     wake_in_us: when the next job may start that a pace holds back; None if none does.
     """
 
     claims: list[Claim]
-    has_lanes: bool
+    is_gated: bool
     place: Place
     wake_in_us: int | None = None
 
@@ -58,33 +60,41 @@ class Claiming:
         await connection.execute(sql.BEGIN_CLAIM)
         rows = await connection.fetch(statement, self._worker, line, self._room)
         if rows:
-            has_lanes = rows[0][-1]
+            is_gated = rows[0][-1]
         else:
-            has_lanes = await connection.fetchval(sql.HAS_LANES, self._queues)
+            is_gated = await connection.fetchval(sql.IS_GATED, self._queues)
         await connection.execute("COMMIT")
         rows.sort(key=_claim_order)  # what an UPDATE returns has no order
         claims = [Claim(*row[2:-1]) for row in map(tuple, rows)]
-        return Claimed(claims, has_lanes, self._after)
+        return Claimed(claims, is_gated, self._after)
 
-    async def through_lanes(self, connection: Connection) -> Claimed:
-        """Claim jobs as their limits allow, those without a lane among them."""
-        await connection.execute(sql.BEGIN_CLAIM_IN_LANES)
+    async def gated(self, connection: Connection) -> Claimed:
+        """Claim jobs as limits and holds allow, those without a lane among them."""
+        await connection.execute(sql.BEGIN_GATED_CLAIM)
+        holds = [standing_from_row(row) for row in await connection.fetch(sql.FIND_HOLDS)]
+        aside = Aside(holds)
+        queues = open_queues(holds, self._queues)
         now_us = await connection.fetchval(sql.NOW_US)
         running = await connection.fetch(sql.COUNT_IN_LANES)
         admission = Admission(self._room, now_us, usage_of(map(tuple, running)), ())
-        has_lanes, lanes = await self._look(connection, admission)
-        found = await connection.fetch(sql.FIND_CLAIMABLE, self._queues, self._room)
-        plain = sorted(map(_head, found), key=_head_order)
+        has_lanes, lanes = await self._look(connection, admission, queues)
+        facts = queues, self._room, aside.needs_payloads
+        found = aside.without(await connection.fetch(sql.FIND_CLAIMABLE, *facts))
+        plain = sorted((head for _, head in found), key=_head_order)
         steps = fill(admission, lanes, plain, self._after)
         try:
             wanted = next(steps)
             while True:
-                wanted = steps.send(await _shown(connection, wanted))
+                wanted = steps.send(await _shown(connection, wanted, aside))
         except StopIteration:
             claims = await self._taken(connection, admission)
+        if aside.jobs:
+            await _set_aside(connection, aside)
+            admission.look_again_in(LOOK_ON_US)  # there may be more behind them
         await connection.execute("COMMIT")
         place = admission.last_place or self._after
-        return Claimed(claims, has_lanes, place, admission.wake_in_us)
+        is_gated = has_lanes or not all(hold.is_whole_queue for hold in holds)
+        return Claimed(claims, is_gated, place, admission.wake_in_us)
 
     async def _taken(self, connection: Connection, admission: Admission) -> list[Claim]:
         rows: list[Row] = []
@@ -99,13 +109,13 @@ class Claiming:
         return [claims[job_id] for job_id in admission.taken if job_id in claims]
 
     async def _look(
-        self, connection: Connection, admission: Admission
+        self, connection: Connection, admission: Admission, queues: Sequence[str]
     ) -> tuple[bool, dict[Place, Limits]]:
         """Return lanes with room, behind the one that had its turn last; as many as are needed."""
         lanes: dict[Place, Limits] = {}
         looked = 0
         page = self._room + LANES_PAGE_LEAST  # some of them will be closed
-        for queue, lower, last in spans(self._queues, self._after):
+        for queue, lower, last in spans(queues, self._after):
             while True:
                 rows = await connection.fetch(sql.FIND_LANES, queue, lower, last, page)
                 found = {(queue, lane): decode_limits(encoded) for lane, encoded in rows}
@@ -133,16 +143,41 @@ async def paces_of(connection: Connection, limits: Iterable[Limits]) -> list[Pac
     return [PaceState(*row) for row in await connection.fetch(sql.FIND_PACES, names, keys)]
 
 
-async def _shown(connection: Connection, wanted: Wanted) -> Shown:
+class Aside:
+    """Sorts out of the heads of lines what a hold keeps from starting."""
+
+    def __init__(self, holds: Sequence[Standing]) -> None:
+        self._holds = holds
+        self.jobs: dict[JobId, Standing] = {}
+        self.needs_payloads = any(hold.arguments is not None for hold in holds)
+
+    def without(self, rows: Iterable[Row]) -> list[tuple[Place, Head]]:
+        """Return the heads which nothing holds, with their places."""
+        free = []
+        for job_id, priority, due_at_us, queue, lane, task, payload, limits in rows:
+            candidate = Candidate(job_id, queue, task, payload or b"", limits)
+            hold = holding(self._holds, candidate)
+            if hold is None:
+                free.append(((queue, lane), Head(job_id, priority, due_at_us)))
+            else:
+                self.jobs[job_id] = hold
+        return free
+
+
+async def _set_aside(connection: Connection, aside: Aside) -> None:
+    ids, holds = sorted(aside.jobs), [aside.jobs[job_id] for job_id in sorted(aside.jobs)]
+    columns = ids, [hold.reason for hold in holds], [hold.id for hold in holds]
+    rows = await connection.fetch(sql.SET_ASIDE, *columns)
+    await write_events(connection, [(job_id, State.QUEUED, None) for (job_id,) in rows])
+
+
+async def _shown(connection: Connection, wanted: Wanted, aside: Aside) -> Shown:
     queues, lanes, counts = zip(*((*place, n) for place, n in wanted.items()), strict=True)
+    facts = queues, lanes, counts, aside.needs_payloads
     shown: dict[Place, list[Head]] = {}
-    for row in await connection.fetch(sql.FIND_CLAIMABLE_OF_LANES, queues, lanes, counts):
-        shown.setdefault((row[0], row[1]), []).append(_head(row[2:]))
+    for place, head in aside.without(await connection.fetch(sql.FIND_CLAIMABLE_OF_LANES, *facts)):
+        shown.setdefault(place, []).append(head)
     return {place: sorted(heads, key=_head_order) for place, heads in shown.items()}
-
-
-def _head(row: Row) -> Head:
-    return Head(*row)
 
 
 def _head_order(head: Head) -> tuple[int, int, JobId]:

@@ -159,9 +159,56 @@ CREATE TABLE windlass_paces (
 CREATE INDEX windlass_paces_full ON windlass_paces (full_at_us);
 """
 
+OPERATORS = """
+ALTER TABLE windlass_jobs ADD COLUMN held_by text COLLATE "C";
+CREATE INDEX windlass_jobs_held ON windlass_jobs (held_by)
+    WHERE state = 'held' AND held_by IS NOT NULL;
+
+CREATE TABLE windlass_holds (
+    id         text COLLATE "C" PRIMARY KEY,
+    reason     text COLLATE "C" NOT NULL,
+    actor      text NOT NULL,
+    why        text NOT NULL,
+    queue      text COLLATE "C",
+    task       text COLLATE "C",
+    key        text COLLATE "C",
+    arguments  text,
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz,
+    ended_at   timestamptz
+);
+
+-- Those in force.  A whole queue is held by leaving it out of the claims.
+CREATE VIEW windlass_standing_holds AS
+SELECT id, reason, queue, task, key, arguments, created_at,
+       queue IS NOT NULL AND task IS NULL AND key IS NULL AND arguments IS NULL AS is_whole_queue
+  FROM windlass_holds
+ WHERE ended_at IS NULL AND (expires_at IS NULL OR expires_at > now());
+
+DROP TRIGGER windlass_jobs_move ON windlass_jobs;
+CREATE TRIGGER windlass_jobs_move BEFORE UPDATE OF state ON windlass_jobs FOR EACH ROW
+    WHEN (NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (
+        ('queued', 'running'), ('running', 'succeeded'),
+        ('waiting', 'scheduled'), ('waiting', 'queued'), ('waiting', 'held'),
+        ('waiting', 'cancelled'), ('waiting', 'skipped'), ('waiting', 'failed'),
+        ('scheduled', 'queued'), ('scheduled', 'held'),
+        ('scheduled', 'cancelled'), ('scheduled', 'failed'),
+        ('queued', 'scheduled'), ('queued', 'held'),
+        ('queued', 'cancelled'), ('queued', 'failed'),
+        ('held', 'waiting'), ('held', 'scheduled'), ('held', 'queued'),
+        ('held', 'cancelled'), ('held', 'failed'),
+        ('running', 'waiting'), ('running', 'scheduled'), ('running', 'queued'),
+        ('running', 'held'), ('running', 'failed'),
+        ('running', 'cancelled'), ('running', 'skipped')))
+    EXECUTE FUNCTION windlass_refuse_move();
+
+ALTER TABLE windlass_workers ADD COLUMN drain_at timestamptz;
+"""
+
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
     Migration(3, "limits", LIMITS),
+    Migration(4, "what operators do", OPERATORS),
 )
 NEWEST = MIGRATIONS[-1].number

@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
+from windlass.core.holds import Standing
+from windlass.model.holds import Hold
 from windlass.model.jobs import DeadLetters, Event, Finished, Job, JobRequest, Reason, State
 from windlass.model.outcomes import Transition
 from windlass.model.workers import WorkerRow
@@ -125,6 +129,7 @@ def job_from_row(row: Row) -> Job:
         headers=row[23],
         lane=row[24],
         limits=row[25],
+        held_by=row[26],
     )
 
 
@@ -164,6 +169,30 @@ def worker_from_row(row: Row) -> WorkerRow:
         started_at=started_at,
         lease_until=lease_until,
     )
+
+
+def hold_from_row(row: Row) -> Hold:
+    """Return the hold of a row of ``LIST_HOLDS``."""
+    return Hold(
+        id=row[0],
+        reason=Reason(row[1]),
+        actor=row[2],
+        why=row[3],
+        queue=row[4],
+        task=row[5],
+        key=row[6],
+        arguments=None if row[7] is None else msgspec.json.decode(row[7]),
+        created_at=row[8],
+        expires_at=row[9],
+        jobs=row[10],
+    )
+
+
+def standing_from_row(row: Row) -> Standing:
+    """Return the hold of a row of ``FIND_HOLDS``."""
+    hold_id, reason, queue, task, key, arguments = row
+    wanted = None if arguments is None else msgspec.json.decode(arguments)
+    return Standing(hold_id, Reason(reason), queue, task, key, wanted)
 
 
 def letters_from_row(row: Row) -> DeadLetters:

@@ -110,11 +110,14 @@ SET LOCAL idle_in_transaction_session_timeout = '2s'
 """
 
 # Edge: queued -> running.  Index: windlass_jobs_claim, in its own order: no sort.
+# Where a hold has to be looked at job by job, this claims nothing: the gated claim does.
 CLAIM_JOBS = """
 WITH mine AS MATERIALIZED (
     SELECT id FROM windlass_jobs
      WHERE state = 'queued' AND lane IS NULL AND queue = $2
        AND (expires_at IS NULL OR expires_at > now())
+       AND NOT EXISTS (SELECT 1 FROM windlass_standing_holds AS hold
+                        WHERE hold.queue = $2 OR NOT is_whole_queue)
      ORDER BY queue, priority DESC, due_at, id
      LIMIT $3
        FOR UPDATE SKIP LOCKED
@@ -130,6 +133,7 @@ RETURNING job.priority, job.due_at, job.id, fence, attempt, failures, task, queu
           headers, lane, EXISTS (SELECT 1 FROM windlass_jobs AS other
                                   WHERE other.state = 'queued' AND other.lane IS NOT NULL
                                     AND other.queue = $2)
+                      OR EXISTS (SELECT 1 FROM windlass_standing_holds WHERE NOT is_whole_queue)
 """
 
 # The same for several queues, which are one line.  A row that was locked and not taken is
@@ -137,7 +141,10 @@ RETURNING job.priority, job.due_at, job.id, fence, attempt, failures, task, queu
 CLAIM_JOBS_OF_QUEUES = """
 WITH heads AS MATERIALIZED (
     SELECT head.id, head.priority, head.due_at
-      FROM unnest($2::text[]) AS line (name) CROSS JOIN LATERAL (
+      FROM (SELECT name FROM unnest($2::text[]) AS asked (name)
+             WHERE NOT EXISTS (SELECT 1 FROM windlass_standing_holds AS hold
+                                WHERE hold.queue = name OR NOT is_whole_queue)) AS line
+           CROSS JOIN LATERAL (
           SELECT id, priority, due_at FROM windlass_jobs
            WHERE state = 'queued' AND lane IS NULL AND queue = line.name
              AND (expires_at IS NULL OR expires_at > now())
@@ -158,16 +165,20 @@ RETURNING job.priority, job.due_at, job.id, fence, attempt, failures, task, queu
           headers, lane, EXISTS (SELECT 1 FROM windlass_jobs AS other
                                   WHERE other.state = 'queued' AND other.lane IS NOT NULL
                                     AND other.queue = ANY ($2))
+                      OR EXISTS (SELECT 1 FROM windlass_standing_holds WHERE NOT is_whole_queue)
 """
 
-# Whether there are lanes at all.  Index: windlass_jobs_lanes.
-HAS_LANES = """
+# Whether a claim must look at limits or holds.  Index: windlass_jobs_lanes.
+IS_GATED = """
 SELECT EXISTS (SELECT 1 FROM windlass_jobs
                 WHERE state = 'queued' AND lane IS NOT NULL AND queue = ANY ($1::text[]))
+    OR EXISTS (SELECT 1 FROM windlass_standing_holds WHERE NOT is_whole_queue)
 """
 
-# One claim at a time looks at the limits; the plain claims go on beside it.
-BEGIN_CLAIM_IN_LANES = BEGIN_CLAIM + "; SELECT pg_advisory_xact_lock(1464421957, 1)"
+# One at a time looks at limits and holds; the plain claims go on beside it.
+LOCK_GATE = "SELECT pg_advisory_xact_lock(1464421957, 1)"
+
+BEGIN_GATED_CLAIM = f"{BEGIN_CLAIM}; {LOCK_GATE}"
 
 # The lanes of a queue that have queued jobs, behind one of them, and their limits: a probe of
 # the index windlass_jobs_lanes for each.
@@ -213,11 +224,12 @@ ON CONFLICT (name, key) DO UPDATE SET full_at_us = excluded.full_at_us
 # In the instant of this transaction, which is also that of its claims.
 NOW_US = "SELECT (extract(epoch FROM now()) * 1000000)::bigint"
 
-# Heads of the line without a lane.  Index: windlass_jobs_claim.
+# Heads of the line without a lane, with their payloads if asked.  Index: windlass_jobs_claim.
 FIND_CLAIMABLE = """
-SELECT head.id, head.priority, (extract(epoch FROM head.due_at) * 1000000)::bigint
+SELECT head.id, head.priority, (extract(epoch FROM head.due_at) * 1000000)::bigint, line.name,
+       NULL::text, head.task, CASE WHEN $3::bool THEN head.payload END, NULL::text
   FROM unnest($1::text[]) AS line (name) CROSS JOIN LATERAL (
-      SELECT id, priority, due_at FROM windlass_jobs
+      SELECT id, priority, due_at, task, payload FROM windlass_jobs
        WHERE state = 'queued' AND lane IS NULL AND queue = line.name
          AND (expires_at IS NULL OR expires_at > now())
        ORDER BY queue, priority DESC, due_at, id
@@ -227,11 +239,11 @@ SELECT head.id, head.priority, (extract(epoch FROM head.due_at) * 1000000)::bigi
 
 # Heads of lanes, so many of each.  Index: windlass_jobs_lanes, in its own order.
 FIND_CLAIMABLE_OF_LANES = """
-SELECT line.queue, line.lane, head.id, head.priority,
-       (extract(epoch FROM head.due_at) * 1000000)::bigint
+SELECT head.id, head.priority, (extract(epoch FROM head.due_at) * 1000000)::bigint, line.queue,
+       line.lane, head.task, CASE WHEN $4::bool THEN head.payload END, head.limits
   FROM unnest($1::text[], $2::text[], $3::int[]) AS line (queue, lane, heads)
        CROSS JOIN LATERAL (
-      SELECT id, priority, due_at FROM windlass_jobs
+      SELECT id, priority, due_at, task, payload, limits FROM windlass_jobs
        WHERE state = 'queued' AND lane IS NOT NULL AND queue = line.queue AND lane = line.lane
          AND (expires_at IS NULL OR expires_at > now())
        ORDER BY queue, lane, priority DESC, due_at, id
@@ -256,6 +268,81 @@ SELECT id, fence, attempt, failures, task, queue, payload, headers, lane FROM wi
  ORDER BY id
 """
 
+# -- holds -------------------------------------------------------------------
+
+ADD_HOLD = """
+WITH new AS (
+    INSERT INTO windlass_holds (id, reason, actor, why, queue, task, key, arguments, created_at,
+                                expires_at)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, now(), now() + make_interval(secs => $9::float8)
+     WHERE (SELECT count(*) FROM windlass_holds) < $10
+    ON CONFLICT DO NOTHING
+    RETURNING id
+)
+SELECT EXISTS (SELECT 1 FROM new) OR EXISTS (SELECT 1 FROM windlass_holds WHERE id = $1)
+"""
+
+FIND_HOLDS = """
+SELECT id, reason, queue, task, key, arguments FROM windlass_standing_holds
+ ORDER BY created_at, id
+"""
+
+LIST_HOLDS = """
+SELECT id, reason, actor, why, queue, task, key, arguments, created_at, expires_at,
+       (SELECT count(*) FROM windlass_jobs
+         WHERE state = 'held' AND held_by IS NOT NULL AND held_by = windlass_holds.id)
+  FROM windlass_holds
+ WHERE ended_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+ ORDER BY created_at, id
+"""
+
+# Edge: queued -> held.  Index: the primary key.
+SET_ASIDE = """
+UPDATE windlass_jobs AS job SET state = 'held', reason = aside.reason, held_by = aside.hold
+  FROM unnest($1::text[], $2::text[], $3::text[]) AS aside (id, reason, hold)
+ WHERE job.id = aside.id AND job.state = 'queued'
+RETURNING job.id
+"""
+
+END_HOLD = """
+WITH ended AS (
+    UPDATE windlass_holds SET ended_at = now()
+     WHERE id = $1 AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+    RETURNING queue
+)
+SELECT (SELECT count(*) FROM ended),
+       (SELECT count(pg_notify('windlass', topic))
+          FROM (SELECT 'clock' AS topic FROM ended
+                 UNION SELECT 'queue:' || queue FROM ended WHERE queue IS NOT NULL) AS topics)
+"""
+
+END_EXPIRED_HOLDS = """
+UPDATE windlass_holds SET ended_at = now() WHERE ended_at IS NULL AND expires_at <= now()
+RETURNING queue
+"""
+
+# Edge: held -> queued.  Index: windlass_jobs_held, from the ended holds.
+LIFT_JOBS = """
+WITH lifted AS MATERIALIZED (
+    SELECT job.id FROM windlass_holds AS hold
+      JOIN windlass_jobs AS job ON job.held_by = hold.id
+     WHERE hold.ended_at IS NOT NULL AND job.state = 'held' AND job.held_by IS NOT NULL
+     LIMIT $1
+       FOR UPDATE OF job SKIP LOCKED
+)
+UPDATE windlass_jobs AS job SET state = 'queued', reason = NULL, held_by = NULL
+  FROM lifted
+ WHERE job.id = lifted.id
+RETURNING job.id, job.queue
+"""
+
+FORGET_HOLDS = """
+DELETE FROM windlass_holds
+ WHERE ended_at IS NOT NULL
+   AND NOT EXISTS (SELECT 1 FROM windlass_jobs
+                    WHERE state = 'held' AND held_by IS NOT NULL AND held_by = windlass_holds.id)
+"""
+
 # -- settle ------------------------------------------------------------------
 
 # Edge: any move of settle.  Index: the primary key, and nothing else: a join on the worker
@@ -275,6 +362,7 @@ WITH moved AS (
            attempt = step.attempt,
            failures = step.failures,
            worker = CASE WHEN after = 'running' THEN job.worker END,
+           held_by = NULL,
            result = step.result,
            error = coalesce(step.error, job.error),
            error_type = coalesce(step.error_type, job.error_type)
@@ -340,7 +428,13 @@ WITH lease AS (
 )
 SELECT EXISTS (SELECT 1 FROM lease),
        (SELECT coalesce(array_agg(id ORDER BY id), '{}') FROM windlass_jobs
-         WHERE state = 'running' AND worker = $1 AND reason = 'cancel_requested')
+         WHERE state = 'running' AND worker = $1 AND reason = 'cancel_requested'),
+       EXISTS (SELECT 1 FROM windlass_workers WHERE id = $1 AND drain_at IS NOT NULL)
+"""
+
+DRAIN_WORKER = """
+UPDATE windlass_workers SET drain_at = now() WHERE id = $1 AND ended_at IS NULL
+RETURNING pg_notify('windlass', 'worker:' || id)
 """
 
 END_LEASE = """
@@ -371,7 +465,8 @@ SELECT EXISTS (SELECT 1 FROM windlass_jobs WHERE state = 'scheduled' AND due_at 
                 WHERE windlass_workers.ended_at IS NOT NULL)
     OR EXISTS (SELECT 1 FROM windlass_jobs
                 WHERE expires_at <= now() AND expires_at IS NOT NULL
-                  AND state IN ('waiting', 'scheduled', 'queued', 'held'))
+                  AND state IN ('waiting', 'scheduled', 'queued', 'held')),
+       EXISTS (SELECT 1 FROM windlass_holds WHERE ended_at IS NOT NULL OR expires_at <= now())
 """
 
 BEGIN_SWEEP = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '2s'"
@@ -466,7 +561,7 @@ NOTIFY = "SELECT pg_notify('windlass', topic) FROM unnest($1::text[]) AS topics 
 
 JOB_COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, losses, fence, worker,
        payload, result, error, error_type, unique_key, retry_of, created_at, due_at, expires_at,
-       started_at, ended_at, resolved_at, headers, lane, limits"""
+       started_at, ended_at, resolved_at, headers, lane, limits, held_by"""
 
 GET_JOB = f"SELECT {JOB_COLUMNS} FROM windlass_jobs WHERE id = $1"  # noqa: S608
 
@@ -536,6 +631,15 @@ SELECT count(*) FROM gone
 # Full again: the same as never used.
 PRUNE_PACES = """
 DELETE FROM windlass_paces WHERE full_at_us <= (extract(epoch FROM now()) * 1000000)::bigint
+"""
+
+DELETE_ENDED = """
+WITH gone AS (
+    DELETE FROM windlass_jobs WHERE id = ANY ($1::text[]) AND ended_at IS NOT NULL RETURNING id
+), forgotten AS (
+    DELETE FROM windlass_events USING gone WHERE job_id = gone.id
+)
+SELECT count(*) FROM gone
 """
 
 # A worker that has run nothing for this long can do no harm under its old id.

@@ -3,9 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from windlass.core.admission import PLAIN, Place, holders_of
 from windlass.core.lifecycle import SETTLE_MOVES
-from windlass.errors import SchemaMissing, SchemaTooNew
+from windlass.errors import SchemaMissing, SchemaTooNew, TooManyHolds
+from windlass.model.holds import HOLDS_MAX, Hold, HoldId, HoldRequest
 from windlass.model.jobs import (
     CLAIM_BATCH_MAX,
     ENQUEUE_BATCH_MAX,
@@ -30,11 +33,13 @@ from windlass.stores.bell import Alarm
 from windlass.stores.postgres import migrations, sql
 from windlass.stores.postgres.claiming import Claiming, paces_of
 from windlass.stores.postgres.connection import Connection, Pool
+from windlass.stores.postgres.events import write_events
 from windlass.stores.postgres.listener import Listener
 from windlass.stores.postgres.rows import (
     Row,
     event_from_row,
     finished_from_row,
+    hold_from_row,
     insert_columns,
     insert_values,
     is_plain,
@@ -61,7 +66,7 @@ class PostgresStore:
     def __init__(self, url: str, *, pool_size: int = 4) -> None:
         self._pool = Pool(url, pool_size)
         self._listener = Listener(self._pool)
-        self._has_lanes = False  # whether the last claim saw jobs under limits
+        self._is_gated = False  # whether the last claim saw limits or holds
         self._last_place: Place = PLAIN  # whose turn it was in the last claim
         self._alarm = Alarm(self._listener.ring)
 
@@ -144,13 +149,13 @@ class PostgresStore:
         if not queues:
             return []
         claiming = Claiming(worker, queues, limit, self._last_place)
-        through_lanes = self._has_lanes
-        claimed = await self._pool.run(claiming.through_lanes if through_lanes else claiming.plain)
-        self._has_lanes, self._last_place = claimed.has_lanes, claimed.place
+        gated = self._is_gated
+        claimed = await self._pool.run(claiming.gated if gated else claiming.plain)
+        self._is_gated, self._last_place = claimed.is_gated, claimed.place
         if claimed.wake_in_us is not None:
             for queue in queues:
                 self._alarm.set(queue_topic(queue), claimed.wake_in_us / SECOND_US)
-        if claimed.has_lanes and not through_lanes and len(claimed.claims) < limit:
+        if claimed.is_gated and not gated and len(claimed.claims) < limit:
             rest = await self.claim(worker, queues, limit - len(claimed.claims))
             return claimed.claims + rest
         return claimed.claims
@@ -198,7 +203,7 @@ class PostgresStore:
                 held = dict(map(tuple, await connection.fetch(sql.HOLD_JOBS, ids)))
                 [[applied, _]] = await connection.fetch(sql.SETTLE_JOBS, *settle_columns(steps))
                 done = [steps[position - 1] for position in applied or ()]
-                await _write_events(
+                await write_events(
                     connection,
                     [(s.job_id, s.before, held[s.job_id], s.actor, s.error) for s in done],
                 )
@@ -212,10 +217,12 @@ class PostgresStore:
         """Extend, or first create, the lease of ``worker`` to now + ``lease_s``."""
         key = await self._listener.hold_lock(worker.id)
         queues = list(worker.queues)
-        [[held, cancels]] = await self._fetch(
+        [[held, cancels, drains]] = await self._fetch(
             sql.RENEW_LEASE, worker.id, worker.host, worker.pid, queues, worker.slots, lease_s, key
         )
-        return Lease(held=held, cancels=tuple(cancels) if held else ())
+        if not held:
+            return Lease(held=False)
+        return Lease(held=True, cancels=tuple(cancels), drains=drains)
 
     async def leave(self, worker: WorkerId) -> None:
         """End the lease of ``worker`` now; what it still runs counts as lost.  Idempotent."""
@@ -230,8 +237,8 @@ class PostgresStore:
 
     async def sweep(self, limit: int, losses_max: int) -> Swept:
         """Make the clock's moves, at most ``limit`` of each kind."""
-        [[has_work]] = await self._fetch(sql.LOOK)
-        if not has_work:
+        [[has_work, has_lifted]] = await self._fetch(sql.LOOK)
+        if not has_work and not has_lifted:
             [[due_s, suspects]] = await self._fetch(sql.NEXT_DUE)
             return Swept(next_due_s=_next_s(due_s, suspects))
 
@@ -241,12 +248,13 @@ class PostgresStore:
             await connection.execute(sql.MARK_SILENT)
             late = await connection.fetch(sql.EXPIRE_JOBS, limit)
             lost = await connection.fetch(sql.RESCUE_JOBS, limit, losses_max)
+            lifted, opened = await _lift(connection, limit) if has_lifted else (0, set())
             due = await connection.fetch(sql.PROMOTE_JOBS, limit)
             moved = [*late, *lost]
-            await _write_events(
+            await write_events(
                 connection, [(job_id, before, worker) for job_id, before, worker, *_ in moved]
             )
-            topics = {queue_topic(queue) for (queue,) in due}
+            topics = {queue_topic(queue) for (queue,) in due} | opened
             topics |= {DONE if row[3] in TERMINAL else queue_topic(row[4]) for row in moved}
             await connection.execute(sql.NOTIFY, sorted(topics))
             [[due_s, suspects]] = await connection.fetch(sql.NEXT_DUE)
@@ -257,6 +265,7 @@ class PostgresStore:
                 rescued=len(lost) - poisoned,
                 poisoned=poisoned,
                 expired=len(late),
+                lifted=lifted,
                 next_due_s=_next_s(due_s, suspects),
             )
 
@@ -305,6 +314,36 @@ class PostgresStore:
 
         return await self._pool.run(look)
 
+    # -- holds ---------------------------------------------------------------
+
+    async def hold(self, request: HoldRequest) -> None:
+        """Keep jobs from starting, from now on; what runs goes on."""
+        arguments = request.arguments
+        [[stands]] = await self._fetch(
+            sql.ADD_HOLD,
+            request.id,
+            request.reason,
+            request.actor,
+            request.why,
+            request.queue,
+            request.task,
+            request.key,
+            None if arguments is None else msgspec.json.encode(arguments).decode(),
+            request.expires_s,
+            HOLDS_MAX,
+        )
+        if not stands:
+            raise TooManyHolds(HOLDS_MAX)
+
+    async def lift(self, hold_id: HoldId, actor: str) -> bool:
+        """End a hold; sweeps queue again what it held.  False if it is not in force."""
+        [[ended, _]] = await self._fetch(sql.END_HOLD, hold_id)
+        return bool(ended)
+
+    async def holds(self) -> list[Hold]:
+        """Return the holds in force, oldest first."""
+        return [hold_from_row(row) for row in await self._fetch(sql.LIST_HOLDS)]
+
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state."""
         rows = await self._fetch(sql.COUNT_JOBS)
@@ -322,7 +361,7 @@ class PostgresStore:
                 rows = await connection.fetch(sql.RESOLVE_JOBS, list(job_ids))
                 resolved = {job_id for (job_id,) in rows}
                 acts = [(job_id, State.FAILED, None, actor) for job_id in sorted(resolved)]
-                await _write_events(connection, acts)
+                await write_events(connection, acts)
             return resolved
 
         resolved = await self._pool.run(resolve)
@@ -336,6 +375,15 @@ class PostgresStore:
     async def events(self, job_id: JobId) -> list[Event]:
         """Return the events of a job, oldest first."""
         return [event_from_row(row) for row in await self._fetch(sql.LIST_EVENTS, job_id)]
+
+    async def drain(self, worker: WorkerId) -> bool:
+        """Have a worker told, with its next renewal, to stop gracefully.  False if it is gone."""
+        return bool(await self._fetch(sql.DRAIN_WORKER, worker))
+
+    async def delete(self, job_ids: Sequence[JobId]) -> int:
+        """Delete those of the jobs which have ended, with their events; count them."""
+        [[deleted]] = await self._fetch(sql.DELETE_ENDED, list(job_ids))
+        return int(deleted)
 
     async def prune(self, older_than_s: float, limit: int) -> int:
         """Delete up to ``limit`` jobs that ended that long ago (dead letters stay)."""
@@ -362,6 +410,18 @@ async def _insert_keyed(connection: Connection, requests: Sequence[JobRequest]) 
     return [holder for (holder,) in rows]
 
 
+async def _lift(connection: Connection, limit: int) -> tuple[int, set[str]]:
+    """Queue again what ended holds held; return how many, and which topics that rings."""
+    # No claim that still saw a hold may set jobs aside for it once it is forgotten.
+    await connection.execute(sql.LOCK_GATE)
+    ended = await connection.fetch(sql.END_EXPIRED_HOLDS)
+    lifted = await connection.fetch(sql.LIFT_JOBS, limit)
+    await write_events(connection, [(job_id, State.HELD, None) for job_id, _ in lifted])
+    await connection.execute(sql.FORGET_HOLDS)
+    queues = {queue for (queue,) in ended if queue} | {queue for _, queue in lifted}
+    return len(lifted), {queue_topic(queue) for queue in queues}
+
+
 async def _schema_version(connection: Connection) -> int:
     async with connection.transaction():
         if not await connection.fetchval(migrations.HAS_JOURNAL):
@@ -381,13 +441,6 @@ async def _migrate(connection: Connection) -> list[int]:
                 await connection.execute(migrations.RECORD, migration.number, migration.name)
                 applied.append(migration.number)
     return applied
-
-
-async def _write_events(connection: Connection, acts: Sequence[tuple[Any, ...]]) -> None:
-    """Write an event for each ``(id, before, worker, actor, error)``; the last two may lack."""
-    if acts:
-        filled = [(*act, None, None)[:5] for act in acts]
-        await connection.execute(sql.WRITE_EVENTS, *map(list, zip(*filled, strict=True)))
 
 
 def _next_s(due_s: float | None, suspects: bool) -> float | None:

@@ -19,9 +19,12 @@ from windlass.core.admission import (
     spans,
     usage_of,
 )
-from windlass.model.jobs import Claim, WorkerId
+from windlass.core.holds import Candidate, Standing, holding, open_queues
+from windlass.model.jobs import Claim, State, WorkerId
 from windlass.model.limits import Limits, PaceState, decode_limits
 from windlass.stores.sqlite import sql
+from windlass.stores.sqlite.rows import standing_from_row
+from windlass.stores.sqlite.sweeping import write_event
 from windlass.stores.sqlite.writer import Transaction
 
 Row = tuple[Any, ...]
@@ -50,29 +53,55 @@ class Claiming:
         self._queues = list(dict.fromkeys(queues))
         self._room = room
         self._after = after
+        self._holds: list[Standing] = []
+        self._has_held = False  # whether some have stepped aside: there may be more behind
 
     def __call__(self, transaction: Transaction) -> Claimed:
         """Move jobs to running."""
         who = {"worker": self._worker, "now": transaction.now}
         if not transaction.execute(sql.HAS_LEASE, who).fetchall():
             return Claimed([], self._after, None)
+        holds = transaction.execute(sql.FIND_HOLDS, (transaction.now,)).fetchall()
+        self._holds = [standing_from_row(row) for row in holds]
+        self._queues = open_queues(self._holds, self._queues)
         heads = self._plain_heads(transaction)
         if not any(self._lanes_of(transaction, queue, "") for queue in self._queues):
-            return Claimed(self._taken(transaction, heads), self._after, None)
+            wake_in_us = LOOK_ON_US if self._has_held else None
+            return Claimed(self._taken(transaction, heads), self._after, wake_in_us)
         return self._claim_through_lanes(transaction, heads)
 
     def _plain_heads(self, transaction: Transaction) -> list[Row]:
         lines = [
-            transaction.execute(sql.FIND_CLAIMABLE, (queue, transaction.now, self._room)).fetchall()
+            self._heads(transaction, sql.FIND_CLAIMABLE, (queue,), self._room)
             for queue in self._queues
         ]
-        rows = heapq.merge(*lines, key=itemgetter(0, 1, 2)) if len(lines) > 1 else lines[0]
+        rows = lines[0] if len(lines) == 1 else heapq.merge(*lines, key=itemgetter(0, 1, 2))
         return [row for row, _ in zip(rows, range(self._room), strict=False)]
+
+    def _heads(
+        self, transaction: Transaction, statement: str, line: tuple[str, ...], count: int
+    ) -> list[Row]:
+        """Return heads of a line; those which a hold keeps from starting step aside."""
+        facts = (*line, transaction.now, count)
+        rows: list[Row] = transaction.execute(statement, facts).fetchall()
+        if not self._holds:
+            return rows
+        free = []
+        for row in rows:
+            hold = holding(self._holds, Candidate(row[2], row[8], row[7], row[9], row[12]))
+            if hold is None:
+                free.append(row)
+                continue
+            self._has_held = True
+            what = {"id": row[2], "reason": hold.reason, "hold": hold.id}
+            transaction.execute(sql.HOLD_JOB, what)
+            write_event(transaction, row[2], State.QUEUED, None)
+        return free
 
     def _taken(self, transaction: Transaction, rows: Sequence[Row]) -> list[Claim]:
         seqs = msgspec.json.encode([row[3] for row in rows]).decode()
         transaction.execute(sql.CLAIM_JOBS, (self._worker, transaction.now, seqs))
-        return [Claim(*row[2:3], *row[4:]) for row in rows]
+        return [Claim(*row[2:3], *row[4:-1]) for row in rows]
 
     # -- through lanes -------------------------------------------------------
 
@@ -84,14 +113,15 @@ class Claiming:
         def show(wanted: Wanted) -> Shown:
             shown = {}
             for place, count in wanted.items():
-                facts = (*place, transaction.now, count)
-                found = transaction.execute(sql.FIND_CLAIMABLE_OF_LANE, facts).fetchall()
+                found = self._heads(transaction, sql.FIND_CLAIMABLE_OF_LANE, place, count)
                 rows.update((row[2], row) for row in found)
                 shown[place] = [_head(row) for row in found]
             return shown
 
         lanes = self._look(transaction, admission)
         fill_from(admission, lanes, [_head(row) for row in plain], self._after, show)
+        if self._has_held:
+            admission.look_again_in(LOOK_ON_US)
         claims = self._taken(transaction, [rows[job_id] for job_id in admission.taken])
         for pace in admission.paces:
             transaction.execute(sql.KEEP_PACE, (pace.name, pace.key, pace.full_at_us))

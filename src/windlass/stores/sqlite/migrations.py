@@ -150,9 +150,34 @@ CREATE TABLE windlass_paces (
 CREATE INDEX windlass_paces_full ON windlass_paces (full_at_us);
 """
 
+OPERATORS = """
+ALTER TABLE windlass_jobs ADD COLUMN held_by TEXT;
+CREATE INDEX windlass_jobs_held ON windlass_jobs (held_by)
+    WHERE state = 'held' AND held_by IS NOT NULL;
+
+CREATE TABLE windlass_holds (
+    id         TEXT    PRIMARY KEY,
+    reason     TEXT    NOT NULL,
+    actor      TEXT    NOT NULL,
+    why        TEXT    NOT NULL,
+    queue      TEXT,
+    task       TEXT,
+    key        TEXT,
+    arguments  TEXT,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    ended_at   INTEGER
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO windlass_moves (before, after) VALUES ('queued', 'scheduled');
+
+ALTER TABLE windlass_workers ADD COLUMN drain_at INTEGER;
+"""
+
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
     Migration(3, "limits", LIMITS),
+    Migration(4, "what operators do", OPERATORS),
 )
 NEWEST = MIGRATIONS[-1].number

@@ -33,7 +33,7 @@ SELECT 1 FROM windlass_workers WHERE id = :worker AND ended_at IS NULL AND lease
 # Index: windlass_jobs_claim, in its own order: no sort.
 FIND_CLAIMABLE = """
 SELECT -priority, due_at, id, seq, fence + 1, attempt + 1, failures, task, queue, payload,
-       headers
+       headers, lane, limits
   FROM windlass_jobs
  WHERE state = 'queued' AND lane IS NULL AND queue = ?
    AND (expires_at IS NULL OR expires_at > ?)
@@ -52,7 +52,7 @@ SELECT lane, limits FROM windlass_jobs
 # Index: windlass_jobs_lanes, in its own order: no sort.
 FIND_CLAIMABLE_OF_LANE = """
 SELECT -priority, due_at, id, seq, fence + 1, attempt + 1, failures, task, queue, payload,
-       headers, lane
+       headers, lane, limits
   FROM windlass_jobs
  WHERE state = 'queued' AND lane IS NOT NULL AND queue = ? AND lane = ?
    AND (expires_at IS NULL OR expires_at > ?)
@@ -91,6 +91,71 @@ SELECT id, fence, attempt, failures, task, queue, payload, headers, lane FROM wi
  ORDER BY id
 """
 
+# -- holds -------------------------------------------------------------------
+
+ADD_HOLD = """
+INSERT INTO windlass_holds (id, reason, actor, why, queue, task, key, arguments, created_at,
+                            expires_at)
+SELECT :id, :reason, :actor, :why, :queue, :task, :key, :arguments, :now, :expires_at
+ WHERE (SELECT count(*) FROM windlass_holds) < :most
+ON CONFLICT DO NOTHING
+"""
+
+IS_HOLD = "SELECT 1 FROM windlass_holds WHERE id = :id"
+
+# In force at this instant.
+FIND_HOLDS = """
+SELECT id, reason, queue, task, key, arguments FROM windlass_holds
+ WHERE ended_at IS NULL AND (expires_at IS NULL OR expires_at > ?)
+ ORDER BY created_at, id
+"""
+
+LIST_HOLDS = """
+SELECT id, reason, actor, why, queue, task, key, arguments, created_at, expires_at,
+       (SELECT count(*) FROM windlass_jobs
+         WHERE state = 'held' AND held_by IS NOT NULL AND held_by = windlass_holds.id)
+  FROM windlass_holds
+ WHERE ended_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+ ORDER BY created_at, id
+"""
+
+# Edge: queued -> held.
+HOLD_JOB = """
+UPDATE windlass_jobs SET state = 'held', reason = :reason, held_by = :hold WHERE id = :id
+"""
+
+END_HOLD = """
+UPDATE windlass_holds SET ended_at = :now
+ WHERE id = :id AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
+RETURNING queue
+"""
+
+END_EXPIRED_HOLDS = """
+UPDATE windlass_holds SET ended_at = :now WHERE ended_at IS NULL AND expires_at <= :now
+RETURNING queue
+"""
+
+# Index: windlass_jobs_held, from the ended holds.
+FIND_LIFTED = """
+SELECT windlass_jobs.id, windlass_jobs.queue
+  FROM windlass_holds JOIN windlass_jobs ON windlass_jobs.held_by = windlass_holds.id
+ WHERE windlass_holds.ended_at IS NOT NULL AND windlass_jobs.state = 'held'
+   AND windlass_jobs.held_by IS NOT NULL
+ LIMIT :limit
+"""
+
+# Edge: held -> queued.
+LIFT_JOB = """
+UPDATE windlass_jobs SET state = 'queued', reason = NULL, held_by = NULL WHERE id = :id
+"""
+
+FORGET_HOLDS = """
+DELETE FROM windlass_holds
+ WHERE ended_at IS NOT NULL
+   AND NOT EXISTS (SELECT 1 FROM windlass_jobs
+                    WHERE state = 'held' AND held_by IS NOT NULL AND held_by = windlass_holds.id)
+"""
+
 # -- settle ------------------------------------------------------------------
 
 # Edge: any -> a terminal state.  Index: the unique one on id.
@@ -114,6 +179,7 @@ UPDATE windlass_jobs
        attempt = :attempt,
        failures = :failures,
        worker = CASE WHEN :after = 'running' THEN worker END,
+       held_by = NULL,
        result = :result,
        error = coalesce(:error, error),
        error_type = coalesce(:error_type, error_type)
@@ -153,6 +219,12 @@ SELECT id FROM windlass_jobs
  ORDER BY id
 """
 
+IS_TO_DRAIN = "SELECT 1 FROM windlass_workers WHERE id = :worker AND drain_at IS NOT NULL"
+
+DRAIN_WORKER = """
+UPDATE windlass_workers SET drain_at = :now WHERE id = :worker AND ended_at IS NULL
+"""
+
 END_LEASE = """
 UPDATE windlass_workers SET ended_at = :now, lease_until = :now
  WHERE id = :worker AND ended_at IS NULL
@@ -181,7 +253,8 @@ SELECT (SELECT swept_at FROM windlass_sweeps),
                 WHERE windlass_workers.ended_at IS NOT NULL),
        EXISTS (SELECT 1 FROM windlass_jobs
                 WHERE expires_at <= :now AND expires_at IS NOT NULL
-                  AND state IN ('waiting', 'scheduled', 'queued', 'held'))
+                  AND state IN ('waiting', 'scheduled', 'queued', 'held')),
+       EXISTS (SELECT 1 FROM windlass_holds WHERE ended_at IS NOT NULL OR expires_at <= :now)
 """
 
 NEXT_DUE = "SELECT min(due_at) FROM windlass_jobs WHERE state = 'scheduled'"
@@ -252,7 +325,7 @@ RETURNING queue
 
 JOB_COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, losses, fence, worker,
        payload, result, error, error_type, unique_key, retry_of, created_at, due_at, expires_at,
-       started_at, ended_at, resolved_at, headers, lane, limits"""
+       started_at, ended_at, resolved_at, headers, lane, limits, held_by"""
 
 GET_JOB = f"SELECT {JOB_COLUMNS} FROM windlass_jobs WHERE id = :id"  # noqa: S608
 
@@ -308,6 +381,8 @@ SELECT id FROM windlass_jobs
  ORDER BY ended_at
  LIMIT :limit
 """
+
+FIND_ENDED = "SELECT id FROM windlass_jobs WHERE id = ? AND ended_at IS NOT NULL"
 
 DELETE_JOB = "DELETE FROM windlass_jobs WHERE id = ?"
 DELETE_EVENTS = "DELETE FROM windlass_events WHERE job_id = ?"

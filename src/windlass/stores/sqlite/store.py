@@ -12,7 +12,10 @@ import apsw
 import msgspec
 
 from windlass.core.admission import PLAIN, Place, holders_of
+from windlass.core.holds import open_queues
 from windlass.core.lifecycle import SETTLE_MOVES
+from windlass.errors import TooManyHolds
+from windlass.model.holds import HOLDS_MAX, Hold, HoldId, HoldRequest
 from windlass.model.jobs import (
     CLAIM_BATCH_MAX,
     ENQUEUE_BATCH_MAX,
@@ -30,7 +33,7 @@ from windlass.model.jobs import (
 )
 from windlass.model.limits import Holder, Limits
 from windlass.model.outcomes import Transition
-from windlass.model.topics import CLOCK, DONE, queue_topic
+from windlass.model.topics import CLOCK, DONE, queue_topic, worker_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell, Clock
 from windlass.stores.bell import Alarm
@@ -43,14 +46,22 @@ from windlass.stores.sqlite.rows import (
     SECOND_US,
     event_from_row,
     finished_from_row,
+    hold_from_row,
     insert_row,
     job_from_row,
     letters_from_row,
+    standing_from_row,
     us_from,
     us_of,
     worker_from_row,
 )
-from windlass.stores.sqlite.sweeping import Sweep, is_idle, topic_of, write_event
+from windlass.stores.sqlite.sweeping import (
+    Sweep,
+    is_idle,
+    topic_of,
+    topics_of_lifted,
+    write_event,
+)
 from windlass.stores.sqlite.writer import Operation, Transaction, Writer, loop_is_running
 
 T = TypeVar("T")
@@ -172,10 +183,11 @@ class SqliteStore:
         assert self._reader is not None, "open() comes first"
         with self._reader_lock, translated(self.url):
             execute = self._reader.execute
+            holds = [standing_from_row(row) for row in execute(sql.FIND_HOLDS, (now,)).fetchall()]
             return any(
                 execute(sql.FIND_CLAIMABLE, (queue, now, 1)).fetchall()
                 or execute(sql.FIND_LANE, (queue, "")).fetchall()
-                for queue in queues
+                for queue in open_queues(holds, queues)
             )
 
     async def held(self, worker: WorkerId) -> list[Claim]:
@@ -262,6 +274,20 @@ class SqliteStore:
             paces = paces_of(self._reader.execute, limits)
         return holders_of(limits, running, paces, self._now())
 
+    # -- holds ---------------------------------------------------------------
+
+    async def hold(self, request: HoldRequest) -> None:
+        """Keep jobs from starting, from now on; what runs goes on."""
+        await self._write(partial(_hold, request))
+
+    async def lift(self, hold_id: HoldId, actor: str) -> bool:
+        """End a hold; sweeps queue again what it held.  False if it is not in force."""
+        return await self._write(partial(_lift, hold_id))
+
+    async def holds(self) -> list[Hold]:
+        """Return the holds in force, oldest first."""
+        return [hold_from_row(row) for row in self._read(sql.LIST_HOLDS, now=self._now())]
+
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state."""
         rows = await self._scan(sql.COUNT_JOBS)
@@ -279,6 +305,14 @@ class SqliteStore:
     async def events(self, job_id: JobId) -> list[Event]:
         """Return the events of a job, oldest first."""
         return [event_from_row(row) for row in self._read(sql.LIST_EVENTS, id=job_id)]
+
+    async def drain(self, worker: WorkerId) -> bool:
+        """Have a worker told, with its next renewal, to stop gracefully.  False if it is gone."""
+        return await self._write(partial(_drain, worker))
+
+    async def delete(self, job_ids: Sequence[JobId]) -> int:
+        """Delete those of the jobs which have ended, with their events; count them."""
+        return await self._write(partial(_delete_ended, job_ids))
 
     async def prune(self, older_than_s: float, limit: int) -> int:
         """Delete up to ``limit`` jobs that ended that long ago (dead letters stay)."""
@@ -405,7 +439,15 @@ def _renew(worker: WorkerInfo, lease: int, transaction: Transaction) -> Lease:
     if not transaction.changes():
         return Lease(held=False)
     cancels = transaction.execute(sql.FIND_CANCELS, {"worker": worker.id}).fetchall()
-    return Lease(held=True, cancels=tuple(job_id for (job_id,) in cancels))
+    drains = transaction.execute(sql.IS_TO_DRAIN, {"worker": worker.id}).fetchall()
+    ids = tuple(job_id for (job_id,) in cancels)
+    return Lease(held=True, cancels=ids, drains=bool(drains))
+
+
+def _drain(worker: WorkerId, transaction: Transaction) -> bool:
+    transaction.execute(sql.DRAIN_WORKER, {"worker": worker, "now": transaction.now})
+    transaction.topics.add(worker_topic(worker))
+    return bool(transaction.changes())
 
 
 def _resolve(job_ids: Sequence[JobId], actor: str, transaction: Transaction) -> list[bool]:
@@ -418,11 +460,55 @@ def _resolve(job_ids: Sequence[JobId], actor: str, transaction: Transaction) -> 
     return resolved
 
 
+def _hold(request: HoldRequest, transaction: Transaction) -> None:
+    expires_at = None
+    if request.expires_s is not None:
+        expires_at = transaction.now + us_of(request.expires_s)
+    arguments = request.arguments
+    facts = {
+        "id": request.id,
+        "reason": request.reason,
+        "actor": request.actor,
+        "why": request.why,
+        "queue": request.queue,
+        "task": request.task,
+        "key": request.key,
+        "arguments": None if arguments is None else msgspec.json.encode(arguments).decode(),
+        "now": transaction.now,
+        "expires_at": expires_at,
+        "most": HOLDS_MAX,
+    }
+    transaction.execute(sql.ADD_HOLD, facts)
+    if (
+        not transaction.changes()
+        and not transaction.execute(sql.IS_HOLD, {"id": request.id}).fetchall()
+    ):
+        raise TooManyHolds(HOLDS_MAX)
+
+
+def _lift(hold_id: HoldId, transaction: Transaction) -> bool:
+    facts = {"id": hold_id, "now": transaction.now}
+    ended = transaction.execute(sql.END_HOLD, facts).fetchall()
+    transaction.topics.update(topics_of_lifted(queue for (queue,) in ended))
+    return bool(ended)
+
+
+def _delete(ids: Sequence[tuple[JobId]], transaction: Transaction) -> None:
+    transaction.executemany(sql.DELETE_EVENTS, ids)
+    transaction.executemany(sql.DELETE_JOB, ids)
+
+
+def _delete_ended(job_ids: Sequence[JobId], transaction: Transaction) -> int:
+    ids = ((job_id,) for job_id in dict.fromkeys(job_ids))
+    ended = transaction.executemany(sql.FIND_ENDED, ids).fetchall()
+    _delete(ended, transaction)
+    return len(ended)
+
+
 def _prune(older_than: int, limit: int, transaction: Transaction) -> int:
     horizon = transaction.now - older_than
     old = transaction.execute(sql.FIND_OLD, {"horizon": horizon, "limit": limit}).fetchall()
-    transaction.executemany(sql.DELETE_EVENTS, old)
-    transaction.executemany(sql.DELETE_JOB, old)
+    _delete(old, transaction)
     tombstones = {"horizon": transaction.now - TOMBSTONE_US}
     transaction.execute(sql.DELETE_WORKERS, tombstones)
     transaction.execute(sql.DELETE_PACES, {"now": transaction.now})

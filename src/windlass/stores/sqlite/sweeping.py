@@ -1,6 +1,6 @@
 """The sweep: the clock's moves, as operations of one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from windlass.model.jobs import State, WorkerId
@@ -15,8 +15,8 @@ MARK_EVERY = 4  # times per shortest lease that the instant of the last sweep is
 
 def is_idle(look: Sequence[Any], now: int) -> bool:
     """Tell whether a sweep would find nothing to do; ``look`` is a row of ``LOOK``."""
-    swept_at, shortest_lease, next_due, has_late_worker, has_lost, has_expired = look
-    if has_late_worker or has_lost or has_expired:
+    swept_at, shortest_lease, next_due, has_late_worker, has_lost, has_expired, has_lifted = look
+    if has_late_worker or has_lost or has_expired or has_lifted:
         return False
     if next_due is not None and next_due <= now:
         return False
@@ -37,6 +37,12 @@ def topic_of(state: str, queue: str, worker: WorkerId | None) -> str | None:
         case "succeeded" | "failed" | "cancelled" | "skipped":
             return DONE
     return None
+
+
+def topics_of_lifted(queues: Iterable[str | None]) -> set[str]:
+    """Return what rings when holds end: the sweep, and the queues that they name."""
+    named = list(queues)
+    return {CLOCK, *(queue_topic(queue) for queue in named if queue)} if named else set()
 
 
 def write_event(
@@ -77,6 +83,7 @@ class Sweep:
         self._judge_workers(transaction)
         expired = self._expire(transaction)
         rescued, poisoned = self._rescue(transaction)
+        lifted = self._lift(transaction)
         promoted = self._promote(transaction)
         [[next_due]] = transaction.execute(sql.NEXT_DUE).fetchall()
         due_s = None if next_due is None else max(0.0, (next_due - transaction.now) / SECOND_US)
@@ -85,6 +92,7 @@ class Sweep:
             rescued=rescued,
             poisoned=poisoned,
             expired=expired,
+            lifted=lifted,
             next_due_s=due_s,
         )
 
@@ -115,6 +123,18 @@ class Sweep:
             transaction.topics.update(filter(None, [topic_of(state, queue, None)]))
             poisoned += state == State.FAILED
         return len(lost) - poisoned, poisoned
+
+    def _lift(self, transaction: Transaction) -> int:
+        now = {"now": transaction.now}
+        ended = transaction.execute(sql.END_EXPIRED_HOLDS, now).fetchall()
+        transaction.topics.update(topics_of_lifted(queue for (queue,) in ended))
+        lifted = transaction.execute(sql.FIND_LIFTED, {"limit": self._limit}).fetchall()
+        for job_id, queue in lifted:
+            transaction.execute(sql.LIFT_JOB, {"id": job_id})
+            write_event(transaction, job_id, State.HELD, None)
+            transaction.topics.add(queue_topic(queue))
+        transaction.execute(sql.FORGET_HOLDS)
+        return len(lifted)
 
     def _promote(self, transaction: Transaction) -> int:
         facts = {"now": transaction.now, "limit": self._limit}

@@ -13,6 +13,7 @@ from windlass.testing.contracts.bells import BellContract
 from windlass.testing.contracts.claiming import ClaimContract
 from windlass.testing.contracts.embedded import EmbeddedContract
 from windlass.testing.contracts.enqueueing import EnqueueContract
+from windlass.testing.contracts.holds import HoldContract
 from windlass.testing.contracts.leases import LeaseContract
 from windlass.testing.contracts.limits import LimitContract
 from windlass.testing.contracts.lookup import LookupContract
@@ -29,6 +30,7 @@ class StoreContract(
     SettleContract,
     LeaseContract,
     LimitContract,
+    HoldContract,
     SweepContract,
     LookupContract,
     BellContract,

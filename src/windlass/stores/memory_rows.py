@@ -1,0 +1,219 @@
+"""The rows of the store in memory, and what each move makes of one."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from msgspec.structs import replace as with_
+
+from windlass.core import lifecycle
+from windlass.model.holds import Hold, HoldId
+from windlass.model.jobs import (
+    LIVE,
+    TERMINAL,
+    Claim,
+    DeadLetters,
+    Event,
+    Job,
+    JobFilter,
+    JobId,
+    JobRequest,
+    Reason,
+    State,
+    WorkerId,
+)
+from windlass.model.limits import PaceState
+from windlass.model.outcomes import Transition
+from windlass.model.workers import WorkerInfo
+from windlass.stores.bell import EventBell
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NOT_STARTED = (State.WAITING, State.SCHEDULED, State.QUEUED, State.HELD)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker and its lease."""
+
+    info: WorkerInfo
+    started_at: datetime
+    lease_s: float
+    lease_until: datetime
+    ended: bool = False
+    drains: bool = False
+
+
+def no_jobs_by_state() -> dict[State, dict[JobId, None]]:
+    """Return an empty index."""
+    return {state: {} for state in State}
+
+
+@dataclass(slots=True)
+class MemoryData:
+    """What several stores share, as several processes share one database."""
+
+    schema: int = 0
+    jobs: dict[JobId, Job] = field(default_factory=dict)
+    by_state: dict[State, dict[JobId, None]] = field(default_factory=no_jobs_by_state)
+    unique: dict[tuple[str, str], JobId] = field(default_factory=dict)
+    events: dict[JobId, list[Event]] = field(default_factory=dict)
+    workers: dict[WorkerId, Worker] = field(default_factory=dict)
+    paces: dict[tuple[str, str], PaceState] = field(default_factory=dict)
+    holds: dict[HoldId, Hold] = field(default_factory=dict)
+    bells: list[EventBell] = field(default_factory=list)
+    swept_at: datetime | None = None
+
+    def put(self, job: Job) -> None:
+        """Insert or replace a row and keep the indexes right."""
+        old = self.jobs.get(job.id)
+        if old is not None:
+            del self.by_state[old.state][old.id]
+        self.jobs[job.id] = job
+        self.by_state[job.state][job.id] = None
+        if job.unique_key is not None:
+            key = (job.task, job.unique_key)
+            if job.state in LIVE:
+                self.unique[key] = job.id
+            elif self.unique.get(key) == job.id:
+                del self.unique[key]
+
+    def drop(self, job_id: JobId) -> None:
+        """Delete an ended job with its events."""
+        job = self.jobs.pop(job_id)
+        del self.by_state[job.state][job_id]
+        self.events.pop(job_id, None)
+
+    def in_state(self, *states: State) -> list[Job]:
+        """Return the jobs in these states, oldest id first."""
+        return [self.jobs[i] for i in sorted(i for state in states for i in self.by_state[state])]
+
+    def ring(self, topic: str) -> None:
+        """Wake whoever listens to ``topic``."""
+        for bell in self.bells:
+            if topic in bell.topics:
+                bell.ring()
+
+
+def claim_of(job: Job) -> Claim:
+    """Return what a worker holds of a running job."""
+    return Claim(
+        job.id,
+        job.fence,
+        job.attempt,
+        job.failures,
+        job.task,
+        job.queue,
+        job.payload,
+        job.headers,
+        job.lane,
+    )
+
+
+def job_from(request: JobRequest, now: datetime) -> Job:
+    """Return the row that a request makes."""
+    assert request.run_at is None or request.delay_s == 0
+    due_at = request.run_at or now + timedelta(seconds=request.delay_s)
+    expires_at = request.expires_at
+    if request.expires_s is not None:
+        expires_at = now + timedelta(seconds=request.expires_s)
+    is_due = due_at <= now
+    return Job(
+        id=request.id,
+        task=request.task,
+        queue=request.queue,
+        state=State.QUEUED if is_due else State.SCHEDULED,
+        reason=None if is_due else Reason.DELAY,
+        priority=request.priority,
+        attempt=0,
+        failures=0,
+        losses=0,
+        fence=0,
+        worker=None,
+        payload=request.payload,
+        result=None,
+        error=None,
+        error_type=None,
+        unique_key=request.unique_key,
+        retry_of=request.retry_of,
+        created_at=now,
+        due_at=due_at,
+        expires_at=expires_at,
+        started_at=None,
+        ended_at=None,
+        resolved_at=None,
+        headers=request.headers,
+        lane=request.lane,
+        limits=request.limits,
+    )
+
+
+def stands(transition: Transition, job: Job) -> bool:
+    """Tell whether a transition may be applied to the row as it is."""
+    if (job.state, job.fence) != (transition.before, transition.fence):
+        return False
+    if (transition.before, transition.after) not in lifecycle.SETTLE_MOVES:
+        return False
+    if transition.after is State.RUNNING:  # a cancel request: asked for once
+        return job.reason is None and transition.reason is Reason.CANCEL_REQUESTED
+    return True
+
+
+def after(transition: Transition, job: Job, now: datetime) -> Job:
+    """Return the row that a transition makes."""
+    after, reason = transition.after, transition.reason
+    again = after in (State.SCHEDULED, State.QUEUED)
+    if again and job.reason is Reason.CANCEL_REQUESTED:
+        after, reason, again = State.CANCELLED, None, False
+    return with_(
+        job,
+        state=after,
+        reason=reason,
+        attempt=transition.attempt,
+        failures=transition.failures,
+        worker=job.worker if after is State.RUNNING else None,
+        held_by=None,
+        result=transition.result,
+        error=job.error if transition.error is None else transition.error,
+        error_type=job.error_type if transition.error is None else transition.error_type,
+        due_at=now + timedelta(seconds=transition.delay_s) if again else job.due_at,
+        ended_at=now if after in TERMINAL else None,
+    )
+
+
+def us(instant: datetime) -> int:
+    """Return the microseconds from 1970 to an instant."""
+    return (instant - EPOCH) // timedelta(microseconds=1)
+
+
+def is_expired(job: Job, now: datetime) -> bool:
+    """Tell whether a job may not start any more."""
+    return job.expires_at is not None and job.expires_at <= now
+
+
+def is_dead_letter(job: Job) -> bool:
+    """Tell whether a job failed and nobody has retried or discarded it."""
+    return job.state is State.FAILED and job.resolved_at is None
+
+
+def fits(job: Job, where: JobFilter) -> bool:
+    """Tell whether a filter lets a job through."""
+    return (
+        (where.states is None or job.state in where.states)
+        and (where.task is None or job.task == where.task)
+        and (where.queue is None or job.queue == where.queue)
+        and (where.error_type is None or job.error_type == where.error_type)
+        and (not where.unresolved or is_dead_letter(job))
+    )
+
+
+def letters(task: str, error_type: str, reason: Reason, jobs: list[Job]) -> DeadLetters:
+    """Return one group of dead letters."""
+    ended = [job.ended_at for job in jobs if job.ended_at is not None]
+    return DeadLetters(
+        task=task,
+        error_type=error_type,
+        reason=reason,
+        count=len(jobs),
+        first_at=min(ended),
+        last_at=max(ended),
+        sample=jobs[-1].id,
+    )
