@@ -14,6 +14,7 @@ from typing import Protocol
 from windlass.core.context import Context
 from windlass.core.tasks import TaskSpec
 from windlass.model.jobs import (
+    Backlog,
     Claim,
     DeadLetters,
     Event,
@@ -182,6 +183,13 @@ class Store(Broker, Protocol):
 
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state.  Cost: a scan of live jobs; finished ones too."""
+        ...
+
+    async def backlog(self) -> list[Backlog]:
+        """Count the live jobs by task, queue and fingerprint, sorted by these; None comes first.
+
+        Cost: as ``counts``.
+        """
         ...
 
     async def dead_letters(self, *, limit: int) -> list[DeadLetters]:

@@ -12,6 +12,7 @@ from windlass.errors import JobNotFailed, JobNotFound, ResultTimeout
 from windlass.model.jobs import (
     ENQUEUE_BATCH_MAX,
     LIVE,
+    Backlog,
     DeadLetters,
     Event,
     Finished,
@@ -141,6 +142,7 @@ class Client:
             headers=job.headers,
             lane=job.lane,
             limits=job.limits,
+            fingerprint=job.fingerprint,
         )
         [made] = await self._store.enqueue([again])
         return made
@@ -160,6 +162,10 @@ class Client:
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state."""
         return await self._store.counts()
+
+    async def backlog(self) -> list[Backlog]:
+        """Count the live jobs by task, queue and fingerprint."""
+        return await self._store.backlog()
 
     async def dead_letters(self, *, limit: int = 100) -> list[DeadLetters]:
         """Group the unresolved failed jobs by task, error and reason, the most first."""

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from msgspec import UNSET
 from msgspec.structs import replace as with_
 
 from windlass.core import lifecycle
@@ -26,6 +27,7 @@ from windlass.model.jobs import (
     ENQUEUE_BATCH_MAX,
     LIVE,
     TERMINAL,
+    Backlog,
     Claim,
     DeadLetters,
     Event,
@@ -422,6 +424,12 @@ class MemoryStore:
         """Count jobs by queue and state."""
         return dict(Counter((job.queue, job.state) for job in self.data.jobs.values()))
 
+    async def backlog(self) -> list[Backlog]:
+        """Count the live jobs by task, queue and fingerprint."""
+        groups = Counter((j.task, j.queue, j.fingerprint) for j in self.data.in_state(*LIVE))
+        found = [Backlog(*group, count) for group, count in groups.items()]
+        return sorted(found, key=_backlog_order)
+
     async def dead_letters(self, *, limit: int) -> list[DeadLetters]:
         """Group the failed jobs that nobody has resolved, by task, error and reason."""
         groups: dict[tuple[str, str, Reason], list[Job]] = {}
@@ -509,6 +517,7 @@ def _claim_of(job: Job) -> Claim:
         job.payload,
         job.headers,
         job.lane,
+        job.fingerprint,
     )
 
 
@@ -546,6 +555,7 @@ def _job_from(request: JobRequest, now: datetime) -> Job:
         headers=request.headers,
         lane=request.lane,
         limits=request.limits,
+        fingerprint=request.fingerprint,
     )
 
 
@@ -598,7 +608,12 @@ def _fits(job: Job, where: JobFilter) -> bool:
         and (where.queue is None or job.queue == where.queue)
         and (where.error_type is None or job.error_type == where.error_type)
         and (not where.unresolved or _is_dead_letter(job))
+        and (where.fingerprint is UNSET or job.fingerprint == where.fingerprint)
     )
+
+
+def _backlog_order(group: Backlog) -> tuple[str, str, int]:
+    return group.task, group.queue, -1 if group.fingerprint is None else group.fingerprint
 
 
 def _letters(task: str, error_type: str, reason: Reason, jobs: list[Job]) -> DeadLetters:

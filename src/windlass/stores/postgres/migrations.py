@@ -159,9 +159,12 @@ CREATE TABLE windlass_paces (
 CREATE INDEX windlass_paces_full ON windlass_paces (full_at_us);
 """
 
+FINGERPRINT = "ALTER TABLE windlass_jobs ADD COLUMN fingerprint integer"
+
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
     Migration(3, "limits", LIMITS),
+    Migration(4, "fingerprints of payloads", FINGERPRINT),
 )
 NEWEST = MIGRATIONS[-1].number

@@ -27,6 +27,7 @@ def insert_columns(requests: Sequence[JobRequest]) -> list[list[Any]]:
         [request.headers for request in requests],
         [request.lane for request in requests],
         [request.limits for request in requests],
+        [request.fingerprint for request in requests],
     ]
 
 
@@ -46,7 +47,14 @@ def is_plain(request: JobRequest) -> bool:
 
 def plain_values(request: JobRequest) -> Row:
     """Return the values of ``INSERT_PLAIN_JOB``."""
-    return (request.id, request.task, request.queue, request.priority, request.payload)
+    return (
+        request.id,
+        request.task,
+        request.queue,
+        request.priority,
+        request.payload,
+        request.fingerprint,
+    )
 
 
 def plain_columns(requests: Sequence[JobRequest]) -> list[list[Any]]:
@@ -57,6 +65,7 @@ def plain_columns(requests: Sequence[JobRequest]) -> list[list[Any]]:
         [request.queue for request in requests],
         [request.priority for request in requests],
         [request.payload for request in requests],
+        [request.fingerprint for request in requests],
     ]
 
 
@@ -76,6 +85,7 @@ def insert_values(request: JobRequest) -> tuple[Any, ...]:
         request.headers,
         request.lane,
         request.limits,
+        request.fingerprint,
     )
 
 
@@ -125,6 +135,7 @@ def job_from_row(row: Row) -> Job:
         headers=row[23],
         lane=row[24],
         limits=row[25],
+        fingerprint=row[26],
     )
 
 

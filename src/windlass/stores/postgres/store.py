@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from msgspec import UNSET
+
 from windlass.core.admission import PLAIN, Place, holders_of
 from windlass.core.lifecycle import SETTLE_MOVES
 from windlass.errors import SchemaMissing, SchemaTooNew
@@ -10,6 +12,7 @@ from windlass.model.jobs import (
     CLAIM_BATCH_MAX,
     ENQUEUE_BATCH_MAX,
     TERMINAL,
+    Backlog,
     Claim,
     DeadLetters,
     Event,
@@ -291,6 +294,8 @@ class PostgresStore:
             where.error_type,
             where.unresolved,
             limit,
+            where.fingerprint is not UNSET,
+            None if where.fingerprint is UNSET else where.fingerprint,
         )
         return [job_from_row(row) for row in rows]
 
@@ -309,6 +314,10 @@ class PostgresStore:
         """Count jobs by queue and state."""
         rows = await self._fetch(sql.COUNT_JOBS)
         return {(queue, State(state)): count for queue, state, count in rows}
+
+    async def backlog(self) -> list[Backlog]:
+        """Count the live jobs by task, queue and fingerprint."""
+        return [Backlog(*row) for row in await self._fetch(sql.GROUP_BACKLOG)]
 
     async def dead_letters(self, *, limit: int) -> list[DeadLetters]:
         """Group the failed jobs that nobody has resolved, by task, error and reason."""

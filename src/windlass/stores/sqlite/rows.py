@@ -57,6 +57,7 @@ def insert_row(request: JobRequest, now: int) -> tuple[Any, ...]:
         request.headers,
         request.lane,
         request.limits,
+        request.fingerprint,
     )
 
 
@@ -89,6 +90,7 @@ def job_from_row(row: Row) -> Job:
         headers=row[23],
         lane=row[24],
         limits=row[25],
+        fingerprint=row[26],
     )
 
 

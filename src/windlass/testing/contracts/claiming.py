@@ -39,6 +39,23 @@ class ClaimContract:
             assert (job.state, job.reason, job.worker) == (State.RUNNING, None, ALICE)
             assert job.started_at is not None
 
+    async def test_the_fingerprint_comes_with_each_claim_and_stays(self, world: StoreWorld) -> None:
+        said = [0, 7, None, 2**31 - 1, 9]
+        requests = [make_request(n, fingerprint=each) for n, each in enumerate(said, 1)]
+        alone = make_request(6, fingerprint=11)
+        delayed = make_request(7, fingerprint=12, expires_s=3600.0)
+        keyed = make_request(8, fingerprint=13, unique_key="k")
+        mixed = [make_request(9, fingerprint=14, expires_s=3600.0), make_request(10)]
+        said += [11, 12, 13, 14, None]
+        async with opened(world) as store:
+            for batch in (requests, [alone], [delayed], [keyed], mixed):
+                await store.enqueue(batch)
+            claims = await claim_all(store)
+
+            assert [claim.fingerprint for claim in claims] == said
+            assert [claim.fingerprint for claim in await store.held(ALICE)] == said
+            assert [(await row(store, claim.job_id)).fingerprint for claim in claims] == said
+
     async def test_headers_come_with_each_claim_and_stay(self, world: StoreWorld) -> None:
         headers = [b'{"a":"1"}', None, b'{"b":"\xc3\xa9"}', None, b"{}"]
         requests = [make_request(n, headers=said) for n, said in enumerate(headers, 1)]
