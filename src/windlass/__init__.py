@@ -10,6 +10,7 @@ from windlass.core.dependencies import INJECTED, Depends
 from windlass.core.limits import Concurrency, FairShare, Rate
 from windlass.core.middleware import AttemptCall, EnqueueCall, Proceed
 from windlass.core.retry import Cancel, Retry, Snooze
+from windlass.core.serializers import Serializer
 from windlass.errors import (
     BadArguments,
     BadOption,
@@ -68,6 +69,7 @@ __all__ = [
     "ResultTimeout",
     "Retry",
     "Router",
+    "Serializer",
     "Snooze",
     "Snoozed",
     "StaleError",
