@@ -69,6 +69,24 @@ def plain_columns(requests: Sequence[JobRequest]) -> list[list[Any]]:
     ]
 
 
+def is_of_one_task(requests: Sequence[JobRequest]) -> bool:
+    """Tell whether plain jobs differ in nothing but their ids and payloads."""
+    return len({(r.task, r.queue, r.priority, r.fingerprint) for r in requests}) == 1
+
+
+def columns_of_task(requests: Sequence[JobRequest]) -> list[Any]:
+    """Return the values of ``INSERT_PLAIN_JOBS_OF_TASK``."""
+    first = requests[0]
+    return [
+        [request.id for request in requests],
+        first.task,
+        first.queue,
+        first.priority,
+        [request.payload for request in requests],
+        first.fingerprint,
+    ]
+
+
 def insert_values(request: JobRequest) -> tuple[Any, ...]:
     """Return the values of ``INSERT_JOB``."""
     return (

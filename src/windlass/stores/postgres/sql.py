@@ -60,6 +60,20 @@ SELECT count(pg_notify('windlass', 'queue:' || queue))
   FROM (SELECT DISTINCT queue FROM new) AS queues
 """
 
+# The same for calls of one task, in one queue with one priority: again a fifth faster.
+INSERT_PLAIN_JOBS_OF_TASK = """
+WITH new AS (
+    INSERT INTO windlass_jobs (id, task, queue, state, priority, created_at, due_at, payload,
+                               fingerprint)
+    SELECT id, $2, $3, 'queued', $4, now(), now(), payload, $6
+      FROM unnest($1::text[], $5::bytea[]) AS request (id, payload)
+    ON CONFLICT DO NOTHING
+    RETURNING queue
+)
+SELECT count(pg_notify('windlass', 'queue:' || queue))
+  FROM (SELECT DISTINCT queue FROM new) AS queues
+"""
+
 # The same for one of them; a fifth faster than INSERT_JOB.
 INSERT_PLAIN_JOB = """
 INSERT INTO windlass_jobs (id, task, queue, state, priority, created_at, due_at, payload,

@@ -36,10 +36,12 @@ from windlass.stores.postgres.connection import Connection, Pool
 from windlass.stores.postgres.listener import Listener
 from windlass.stores.postgres.rows import (
     Row,
+    columns_of_task,
     event_from_row,
     finished_from_row,
     insert_columns,
     insert_values,
+    is_of_one_task,
     is_plain,
     job_from_row,
     letters_from_row,
@@ -131,6 +133,8 @@ class PostgresStore:
         if all(map(is_plain, requests)):
             if len(requests) == 1:
                 await self._fetch(sql.INSERT_PLAIN_JOB, *plain_values(requests[0]))
+            elif is_of_one_task(requests):
+                await self._fetch(sql.INSERT_PLAIN_JOBS_OF_TASK, *columns_of_task(requests))
             else:
                 await self._fetch(sql.INSERT_PLAIN_JOBS, *plain_columns(requests))
         elif len(requests) == 1:
