@@ -18,6 +18,7 @@ PAGES = {
     "docs/limits.md": "mail:app",
     "docs/dependencies.md": "orders:app",
     "docs/middleware.md": "audit:app",
+    "docs/serialization.md": "ledger:app",
     "docs/tutorial.md": "shop:app",
 }
 
