@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from windlass.core.names import nearest
 from windlass.core.signature import Signature
-from windlass.core.tasks import TaskSpec, nearest
+from windlass.core.tasks import TaskSpec
 from windlass.engine.client import Client
 from windlass.errors import BadArguments
 from windlass.model.jobs import LIVE, Backlog, Job, JobFilter, JobId, State

@@ -3,6 +3,7 @@
 import asyncio
 
 from windlass.model.jobs import State, WorkerId
+from windlass.model.limits import Cap, Limits, lane_of
 from windlass.model.outcomes import Failed
 from windlass.testing.contracts.world import (
     ALICE,
@@ -46,9 +47,11 @@ class ClaimContract:
         delayed = make_request(7, fingerprint=12, expires_s=3600.0)
         keyed = make_request(8, fingerprint=13, unique_key="k")
         mixed = [make_request(9, fingerprint=14, expires_s=3600.0), make_request(10)]
-        said += [11, 12, 13, 14, None]
+        lane = lane_of(Limits(caps=(Cap("few", "", 5),)))
+        limited = make_request(11, fingerprint=15, lane=lane.id, limits=lane.limits)
+        said += [11, 12, 13, 14, None, 15]
         async with opened(world) as store:
-            for batch in (requests, [alone], [delayed], [keyed], mixed):
+            for batch in (requests, [alone], [delayed], [keyed], mixed, [limited]):
                 await store.enqueue(batch)
             claims = await claim_all(store)
 
