@@ -245,7 +245,7 @@ def test_a_serializer_needs_a_name_of_its_own(name: Any) -> None:
 
 # -- the path of the bad field -----------------------------------------------
 
-BAD: dict[str, tuple[Any, str | None]] = {
+BAD: dict[str, tuple[Any, str]] = {
     "a wrong type deep inside": (
         {"lines": [{"price": "1"}, {"price": []}]},
         "order.lines[1].price",
@@ -253,7 +253,7 @@ BAD: dict[str, tuple[Any, str | None]] = {
     "one that is missing": ({"lines": [{"count": 1}]}, "order.lines[0].price"),
     "a value of a dict": ({"sizes": {"a": [1, "2"]}}, "order.sizes[...][1]"),
     "a struct": ({"buyer": {"name": 3}}, "order.buyer.name"),
-    "an item of a set": ({"colours": ["green"]}, "order.colours[...]"),
+    "an item of a set": ({"colours": ["green"]}, "order.colours[0]"),
     "a path": ({"folder": 3}, "order.folder"),
     "inside of pydantic": ({"note": {"text": "x", "stars": [1, "b"]}}, "order.note.stars[1]"),
 }
@@ -282,8 +282,7 @@ def test_what_does_not_fit_is_named_by_its_path(name: str, case: str) -> None:
     with pytest.raises(BadArguments) as caught:
         signature.decode(encoded)
 
-    found = (caught.value.field or "").replace("[0]", "[...]")
-    assert (path or "").replace("[0]", "[...]") == found
+    assert path == caught.value.field
     assert "$" not in caught.value.why
 
 
