@@ -1,4 +1,4 @@
-"""Formats, fingerprints, upcasters and pickles, from an enqueue to a result, on both stores."""
+"""Formats, fingerprints, upcasters and pickles, through both stores (I30, S2, S3)."""
 
 import importlib
 import sys

@@ -153,6 +153,10 @@ def test_what_takes_other_payloads_has_another_fingerprint() -> None:
     assert len(found) == len(DIFFERENT)
 
 
+def test_what_is_injected_is_no_part_of_a_fingerprint() -> None:
+    assert of(g1) == of(g8, injected=("y",))
+
+
 def test_a_fingerprint_fits_an_integer_of_every_store() -> None:
     assert all(0 <= of(function) < 2**31 for function in DIFFERENT)
 

@@ -1,4 +1,4 @@
-"""Serializers: what they carry arrives as it was, and bytes alone never decide on a pickle."""
+"""Serializers: what they carry arrives as it was, and bytes alone never decide on a pickle (S2)."""
 
 import dataclasses
 import enum
