@@ -18,6 +18,7 @@ from windlass.errors import (
     StoreUnavailable,
 )
 from windlass.model.jobs import JobFilter, State, WorkerId
+from windlass.model.limits import Limits
 from windlass.model.topics import queue_topic
 from windlass.portal import drive
 from windlass.ports import Store
@@ -310,6 +311,8 @@ def test_without_an_event_loop_no_method_of_the_store_suspends(tmp_path: Path) -
     call("get", nth_id(1))
     call("jobs", JobFilter(), limit=3)
     call("counts")
+    call("backlog")
+    call("holders", Limits())
     call("dead_letters", limit=3)
     call("resolve", [nth_id(2)], "me")
     call("events", nth_id(2))
