@@ -71,9 +71,9 @@ def settings_page() -> str:
     ]
     for field in dataclasses.fields(Settings):
         meaning = field.metadata.get("help", "")
-        default = field.default
+        default = "none" if field.default == "" else f"`{field.default}`"
         lines.append(
-            f"| `{field.name}` | `WINDLASS_{field.name.upper()}` | `{default}` | {meaning} |"
+            f"| `{field.name}` | `WINDLASS_{field.name.upper()}` | {default} | {meaning} |"
         )
     return "\n".join(lines) + "\n"
 

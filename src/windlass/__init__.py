@@ -11,6 +11,7 @@ from windlass.core.limits import Concurrency, FairShare, Rate
 from windlass.core.middleware import AttemptCall, EnqueueCall, Proceed
 from windlass.core.operations import Changes
 from windlass.core.retry import Cancel, Retry, Snooze
+from windlass.core.serializers import Serializer
 from windlass.errors import (
     BadArguments,
     BadOption,
@@ -71,6 +72,7 @@ __all__ = [
     "ResultTimeout",
     "Retry",
     "Router",
+    "Serializer",
     "Snooze",
     "Snoozed",
     "StaleError",

@@ -32,6 +32,7 @@ from windlass.core.ids import JobIds
 from windlass.core.middleware import EnqueueMiddleware, enqueue_through
 from windlass.core.names import check_name
 from windlass.core.retry import Delay, seconds_of
+from windlass.core.serializers import Formats, Serializer, check_serializer
 from windlass.core.tasks import TaskSpec
 from windlass.engine.client import Client
 from windlass.engine.observers import Observer, Observers
@@ -80,6 +81,7 @@ class App(Registry):
         self._lifespan: Lifespan | None = None
         self._overrides = Overrides()
         self._error_observers = ErrorObservers()
+        self._formats = Formats(self.settings.serializer, {}, self.settings.pickle_key)
         self._begin()
         _apps.add(self)
 
@@ -117,6 +119,7 @@ class App(Registry):
 
     def adopt(self, spec: TaskSpec, task: AnyTask) -> None:
         """Take in a task, of its own or of a router.  Raises: BadTask."""
+        spec.signature.use(self._formats)
         spec = replace(
             spec,
             result_limit_bytes=self.settings.payload_limit_bytes,
@@ -127,6 +130,25 @@ class App(Registry):
         task.spec = spec
         if spec.around_enqueue:
             self._around_enqueue_of[spec.name] = spec.around_enqueue
+
+    @property
+    def formats(self) -> Formats:
+        """The formats that this app reads and writes."""
+        return self._formats
+
+    def add_serializer(self, serializer: Serializer) -> None:
+        """Know one more format, which the setting ``serializer`` or a task may name.
+
+        Call it before the tasks are defined or included.
+        Raises: BadOption, for a name that is taken, or a lack of ``dumps`` or ``loads``.
+        """
+        checked = check_serializer(serializer)
+        own = self._formats.own
+        if checked.name in own:
+            raise BadOption("serializer", serializer, f"there is one named {checked.name!r}")
+        self._formats = replace(self._formats, own={**own, checked.name: checked})
+        for spec in self._specs.values():
+            spec.signature.use(self._formats)
 
     def lifespan(self, resources: LS) -> LS:
         """Make what the attempts of one worker share; may be a decorator.

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from windlass.core.names import check_name, nearest
+from windlass.core.serializers import JSON, PICKLE, PICKLE_KEY_LENGTH_MIN
+from windlass.core.serializers import NAME as SERIALIZER_NAME
 from windlass.errors import BadOption, BadSetting, UnknownSetting
 from windlass.model.jobs import CLAIM_BATCH_MAX
 
@@ -20,6 +22,8 @@ NOT_SETTINGS = frozenset({"WINDLASS_APP"})
 DAY_S = 86_400
 YEAR_S = 365 * DAY_S
 
+MASK = "***"
+
 T = TypeVar("T")
 
 
@@ -27,9 +31,12 @@ def _setting(default: T, help: str, **limits: object) -> T:
     """Declare a setting.
 
     limits: ``least`` and ``most`` are in the range, ``above`` is just outside of it;
-            ``choices`` are the only values.
+            ``choices`` are the only values; what is ``secret`` is never shown.
     """
-    field: T = dataclasses.field(default=default, metadata={"help": help, **limits})
+    secret = bool(limits.get("secret"))
+    field: T = dataclasses.field(
+        default=default, repr=not secret, metadata={"help": help, **limits}
+    )
     return field
 
 
@@ -97,6 +104,17 @@ class Settings:
         "(1 to 67,108,864).",
         least=1,
         most=64 * 1024 * 1024,
+    )
+    serializer: str = _setting(
+        JSON,
+        "Format of arguments and results for tasks that name none themselves: `json`, `msgpack`, "
+        "or the name of a serializer that the app adds.",
+    )
+    pickle_key: str = _setting(
+        "",
+        f"Secret of at least {PICKLE_KEY_LENGTH_MIN} characters which signs and proves the "
+        'payloads of tasks with `serializer="pickle"`; without it nothing is unpickled.',
+        secret=True,
     )
     losses_max: int = _setting(
         3,
@@ -272,6 +290,11 @@ def _faults(name: str, value: Any) -> Iterator[str]:
     yield from _range_faults(limits, value)
     if name == "store":
         yield from _store_faults(value)
+    elif name == "serializer":
+        yield from _serializer_faults(value)
+    elif name == "pickle_key":
+        if value and len(value) < PICKLE_KEY_LENGTH_MIN:
+            yield f"must have at least {PICKLE_KEY_LENGTH_MIN} random characters"
     elif _is_list(name):
         yield from _names_faults(value)
 
@@ -291,6 +314,13 @@ def _store_faults(url: str) -> Iterator[str]:
         yield "must be a URL such as sqlite:///windlass.db"
     if not url.isprintable() or url != url.strip():
         yield "must be printable, without blanks at its ends"
+
+
+def _serializer_faults(name: str) -> Iterator[str]:
+    if name == PICKLE:
+        yield 'cannot be "pickle": a task asks for it, as @app.task(serializer="pickle")'
+    elif not SERIALIZER_NAME.fullmatch(name):
+        yield "must be a name of 1 to 32 small letters, digits, - and _"
 
 
 def _names_faults(names: tuple[str, ...]) -> Iterator[str]:
@@ -337,9 +367,16 @@ def masked_url(url: str) -> str:
 
 def _shown(name: str, value: Any) -> Any:
     """Return what a message may show of a value."""
+    if _FIELDS[name].metadata.get("secret"):
+        return MASK if value else value
     if name != "store":
         return value
-    return masked_url(value) if isinstance(value, str) else "***"
+    return masked_url(value) if isinstance(value, str) else MASK
 
 
-__all__ = ["NOT_SETTINGS", "PREFIX", "Settings", "load_settings", "masked_url"]
+def shown_settings(settings: Settings) -> dict[str, Any]:
+    """Return each setting as it may be shown: without passwords and secrets."""
+    return {name: _shown(name, getattr(settings, name)) for name in _FIELDS}
+
+
+__all__ = ["NOT_SETTINGS", "PREFIX", "Settings", "load_settings", "masked_url", "shown_settings"]

@@ -8,6 +8,8 @@ WindlassError
 │   ├── MissingExtra            an optional dependency is not installed
 │   ├── AppNotFound             `module:app` does not lead to an App
 │   ├── BadTask                 a task is defined in a way that cannot be kept
+│   ├── UnknownSerializer       nothing here reads or writes this format
+│   ├── PickleRefused           a pickle was not written, or not read
 │   ├── LifespanBroke           an app's lifespan raised at its start or at its end
 │   ├── BadMiddleware           a middleware has none of the shapes there are
 │   ├── SchemaMissing           the store holds no Windlass tables
@@ -39,6 +41,7 @@ WindlassError
 └── TaskError               the task's author: an attempt, or the job, went wrong
     ├── JobFailed               the job ended in ``failed``
     ├── JobCancelled            the job ended in ``cancelled``
+    ├── BadResult               a stored result cannot be read
     ├── AttemptTimeout          an attempt ran longer than its limit
     ├── AttemptCancelled        an attempt was stopped by a cancel request
     ├── MiddlewareBroke         a middleware broke the rules of proceeding
@@ -175,6 +178,37 @@ class BadTask(ConfigurationError):
         return f"task {self.task!r}: {self.why}"
 
 
+class UnknownSerializer(ConfigurationError):
+    """Nothing in this process reads or writes the format that a payload or a setting names."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return (
+            f"there is no serializer {self.name!r} here: give it to app.add_serializer(…) before "
+            "the tasks are defined, or run a Windlass that has it; built in are json, msgpack "
+            "and pickle"
+        )
+
+
+class PickleRefused(ConfigurationError):
+    """A pickle was not written, or not read: its task and a key must both allow it."""
+
+    def __init__(self, task: str | None, why: str) -> None:
+        super().__init__(task, why)
+        self.task = task
+        self.why = why
+
+    def __str__(self) -> str:
+        whose = "" if self.task is None else f" of task {self.task!r}"
+        return (
+            f"pickle{whose} refused: {self.why}; enqueuers and workers need "
+            '@app.task(serializer="pickle") and the same setting pickle_key'
+        )
+
+
 class LifespanBroke(ConfigurationError):
     """An app's lifespan raised at its start, so nothing was claimed, or at its end."""
 
@@ -280,7 +314,10 @@ class SqliteTooOld(ConfigurationError):
 
 
 class BadArguments(UsageError):
-    """Arguments do not fit the signature of the task."""
+    """Arguments do not fit the signature of the task.
+
+    ``field`` is the path of what does not fit, such as ``order.lines[2].price``.
+    """
 
     def __init__(self, task: str, field: str | None, why: str) -> None:
         super().__init__(task, field, why)
@@ -294,7 +331,7 @@ class BadArguments(UsageError):
 
 
 class NotEncodable(UsageError):
-    """A value has no place in a payload."""
+    """A value has no place in a payload; ``field`` is its path."""
 
     def __init__(self, task: str, field: str | None, why: str) -> None:
         super().__init__(task, field, why)
@@ -552,6 +589,18 @@ class JobCancelled(TaskError):
 
     def __str__(self) -> str:
         return f"job {self.job_id} ({self.task}) was cancelled"
+
+
+class BadResult(TaskError):
+    """The stored result of a job cannot be read."""
+
+    def __init__(self, task: str, why: str) -> None:
+        super().__init__(task, why)
+        self.task = task
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"the stored result of task {self.task!r} cannot be read: {self.why}"
 
 
 class AttemptTimeout(TaskError):

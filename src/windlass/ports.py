@@ -15,6 +15,7 @@ from windlass.core.context import Context
 from windlass.core.tasks import TaskSpec
 from windlass.model.holds import Hold, HoldId, HoldRequest
 from windlass.model.jobs import (
+    Backlog,
     Claim,
     DeadLetters,
     Event,
@@ -202,6 +203,13 @@ class Store(Broker, Protocol):
 
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state.  Cost: a scan of live jobs; finished ones too."""
+        ...
+
+    async def backlog(self) -> list[Backlog]:
+        """Count the live jobs by task, queue and fingerprint, sorted by these; None comes first.
+
+        Cost: as ``counts``.
+        """
         ...
 
     async def dead_letters(self, *, limit: int) -> list[DeadLetters]:

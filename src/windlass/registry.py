@@ -14,6 +14,7 @@ from windlass.core.retry import Delay, Retry, seconds_of
 from windlass.core.signature import Signature
 from windlass.core.tasks import (
     TaskSpec,
+    check_format,
     check_options,
     check_priority,
     check_retry,
@@ -30,6 +31,7 @@ TASK_OPTIONS = (
     "timeout",
     "expires",
     "isolation",
+    "serializer",
     "around_attempt",
     "around_enqueue",
     "limits",
@@ -76,6 +78,7 @@ class Registry(ABC):
         timeout: Delay | None = None,
         expires: Delay | None = None,
         isolation: str | None = None,
+        serializer: str | None = None,
         around_attempt: Sequence[AttemptMiddleware] = (),
         around_enqueue: Sequence[EnqueueMiddleware] = (),
         limits: Sequence[Limit] = (),
@@ -90,9 +93,11 @@ class Registry(ABC):
         timeout:   limit of one attempt.  A plain function needs ``isolation="process"``.
         expires:   after this long in the queue a job does not start any more.
         isolation: "process" runs each attempt in a warm child which can be killed.
+        serializer: the format of its arguments and results; the setting ``serializer`` says
+                   which where it is None.  "pickle" needs the setting ``pickle_key``.
         around_attempt, around_enqueue: middleware of this task, inside that of the app.
         limits:    how many of its jobs may run, or start, and whose turn it is; all hold.
-        Raises:    BadTask, BadOption, BadMiddleware.
+        Raises:    BadTask, BadOption, BadMiddleware, UnknownSerializer.
         """
         check_options(options, TASK_OPTIONS)
 
@@ -119,6 +124,7 @@ class Registry(ABC):
         timeout: Delay | None = None,
         expires: Delay | None = None,
         isolation: str | None = None,
+        serializer: str | None = None,
         around_attempt: Sequence[AttemptMiddleware] = (),
         around_enqueue: Sequence[EnqueueMiddleware] = (),
         limits: Sequence[Limit] = (),
@@ -127,7 +133,12 @@ class Registry(ABC):
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
         runs_in = isolation_of(task_name, function, isolation, timeout_s)
         needs = needs_of(task_name, function, runs_in)
-        signature = Signature(task_name, function, needs.names if needs else ())
+        signature = Signature(
+            task_name,
+            function,
+            needs.names if needs else (),
+            serializer=check_format(serializer),
+        )
         return TaskSpec(
             name=task_name,
             function=function,

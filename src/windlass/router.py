@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from windlass.config import Settings
+from windlass.core.serializers import Formats
 from windlass.core.tasks import TaskSpec
 from windlass.engine.client import Client
 from windlass.errors import BadMiddleware, BadOption, BadTask, NotIncluded
@@ -83,6 +84,11 @@ class Router(Registry):
     def settings(self) -> Settings:
         """The settings of the app."""
         return self._home.settings
+
+    @property
+    def formats(self) -> Formats:
+        """The formats of the app."""
+        return self._home.formats
 
     def new_job_id(self) -> JobId:
         """Make the id of a job to be."""

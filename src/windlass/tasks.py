@@ -1,19 +1,23 @@
 """Tasks as users hold them: still plain functions, and also something to enqueue."""
 
 import functools
+import inspect
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, Never, ParamSpec, Protocol, TypeVar, overload
 
+import msgspec
+
 from windlass.config import Settings
 from windlass.core.lifecycle import decode_error
 from windlass.core.names import check_name
 from windlass.core.retry import Delay, seconds_of
-from windlass.core.signature import decode_plain
+from windlass.core.serializers import Formats
+from windlass.core.signature import Upcaster
 from windlass.core.tasks import TaskSpec, check_options, check_priority
 from windlass.engine.client import Client
-from windlass.errors import BadOption, JobCancelled, JobFailed
+from windlass.errors import BadOption, BadResult, JobCancelled, JobFailed
 from windlass.model.jobs import UNIQUE_KEY_LENGTH_MAX, Finished, Job, JobId, JobRequest, State
 from windlass.model.outcomes import ErrorInfo
 
@@ -21,6 +25,7 @@ P = ParamSpec("P")
 C = TypeVar("C")
 R = TypeVar("R")
 T = TypeVar("T")
+U = TypeVar("U", bound=Upcaster)
 
 OPTIONS = ("delay", "run_at", "expires", "priority", "queue", "unique_key")
 
@@ -31,6 +36,11 @@ class Enqueuer(Protocol):
     @property
     def settings(self) -> Settings:
         """The settings in force."""
+        ...
+
+    @property
+    def formats(self) -> Formats:
+        """The formats that can be read."""
         ...
 
     def new_job_id(self) -> JobId:
@@ -137,7 +147,23 @@ class Task(Generic[P, C, R]):
             unique_key=options.unique_key,
             lane=None if lane is None else lane.id,
             limits=None if lane is None else lane.limits,
+            fingerprint=spec.signature.fingerprint,
         )
+
+    def upcaster(self, function: U) -> U:
+        """Bring old arguments to the shape of this code; may be a decorator.
+
+        ``def (arguments: dict[str, Any]) -> dict[str, Any]``: called by workers for payloads
+        that were made by other code, or that do not decode.  All of a task's upcasters run, in
+        the order registered, each on what the one before returned; so each must leave alone
+        what is new already.  What it gets is plain data by the names of the parameters.
+        What it raises is the attempt's failure.
+        Raises: BadOption, for what is no plain function.
+        """
+        if not callable(function) or inspect.iscoroutinefunction(function):
+            raise BadOption("upcaster", function, "must be a plain function of one dict")
+        self.spec.signature.upcasters.append(function)
+        return function
 
     def using(
         self,
@@ -205,7 +231,8 @@ class JobHandle(Generic[R]):
         """Wait for the job's end and return its value.
 
         timeout: None waits as long as it takes.
-        Raises:  JobFailed (with the remote traceback), JobCancelled, ResultTimeout.
+        Raises:  JobFailed (with the remote traceback), JobCancelled, ResultTimeout,
+                 BadResult, UnknownSerializer, PickleRefused.
         """
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
         return self.value_of(self._app.wait_for(self.id, timeout_s))
@@ -236,9 +263,18 @@ class JobHandle(Generic[R]):
     def value_of(self, finished: Finished) -> R:
         """Return the value of this job's end, or raise what its end means."""
         raise_unless_succeeded(finished)
-        decode = decode_plain if self._spec is None else self._spec.signature.decode_result
-        value: R = decode(finished.result)
+        value: R = (
+            self._plain_value(finished)
+            if self._spec is None
+            else self._spec.signature.decode_result(finished.result)
+        )
         return value
+
+    def _plain_value(self, finished: Finished) -> Any:
+        try:
+            return self._app.formats.decode_plain(finished.result)
+        except msgspec.DecodeError as error:
+            raise BadResult(finished.task, str(error)) from error
 
 
 def raise_unless_succeeded(finished: Finished) -> None:

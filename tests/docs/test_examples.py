@@ -19,6 +19,7 @@ PAGES = {
     "docs/dependencies.md": "orders:app",
     "docs/middleware.md": "audit:app",
     "docs/operations.md": "office:app",
+    "docs/serialization.md": "ledger:app",
     "docs/tutorial.md": "shop:app",
 }
 

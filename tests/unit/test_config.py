@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 
-from windlass.config import NOT_SETTINGS, Settings, load_settings, masked_url
+from windlass.config import (
+    NOT_SETTINGS,
+    Settings,
+    load_settings,
+    masked_url,
+    shown_settings,
+)
 from windlass.errors import BadSetting, UnknownSetting
 
 NAMES = [field.name for field in dataclasses.fields(Settings)]
@@ -450,3 +456,31 @@ def test_every_number_has_a_range_that_holds_its_default(name: str, tmp_path: Pa
     assert (default, "argument") == (getattr(settings, name), sources[name])
     assert not isinstance(default, int | float) or {"least", "above"} & set(limits)
     assert not isinstance(default, int | float) or "most" in limits
+
+
+# -- formats and their key ---------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["pickle", "", "Upper", "a b", "x" * 33])
+def test_the_format_of_an_app_is_a_name_and_never_pickle(name: str, tmp_path: Path) -> None:
+    assert refusal(tmp_path, {"serializer": name})[:2] == ("serializer", name)
+
+
+def test_a_key_that_is_too_short_is_refused_and_never_told(tmp_path: Path) -> None:
+    short = "hunter2" * 4
+    with pytest.raises(BadSetting, match="at least 32") as caught:
+        load_settings({}, {"WINDLASS_PICKLE_KEY": short}, tmp_path)
+    error = caught.value
+
+    for told in (str(error), repr(error), str(vars(error)), str(pickle.dumps(error))):
+        assert "hunter2" not in told
+
+
+def test_a_secret_is_in_no_repr_and_shown_masked(tmp_path: Path) -> None:
+    settings, _ = load_settings({"pickle_key": "sesame" * 6, "store": URL}, {}, tmp_path)
+    shown = shown_settings(settings)
+
+    assert "sesame" not in repr(settings) + str(shown)
+    assert "hunter2" not in str(shown)
+    assert (shown["pickle_key"], shown["store"]) == ("***", "postgresql://ann:***@db/shop")
+    assert shown_settings(Settings())["pickle_key"] == ""

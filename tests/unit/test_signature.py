@@ -16,7 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from windlass.core.signature import Signature
-from windlass.errors import BadArguments, BadTask, NotEncodable, PayloadTooLarge
+from windlass.errors import (
+    BadArguments,
+    BadTask,
+    NotEncodable,
+    PayloadTooLarge,
+    PickleRefused,
+    UnknownSerializer,
+)
 
 LIMIT = 10_000
 
@@ -201,7 +208,7 @@ def test_any_bytes_are_decoded_or_refused_never_worse(payload: bytes) -> None:
     signature = Signature("t", two)
     try:
         arguments, _ = signature.decode(payload)
-    except BadArguments:
+    except (BadArguments, UnknownSerializer, PickleRefused):
         return
 
     assert len(arguments) == 2

@@ -6,14 +6,18 @@ from typing import Annotated, Any
 import typer
 
 from windlass.app import App
+from windlass.cli.backlog import Misfit, misfits
 from windlass.cli.options import AsJson, Store
 from windlass.cli.output import print_facts, print_json, print_table
 from windlass.cli.target import load_app
-from windlass.config import masked_url
+from windlass.config import shown_settings
+from windlass.core.serializers import PICKLE
 from windlass.core.tasks import TaskSpec
 from windlass.engine.client import Client
 from windlass.model.jobs import LIVE
 from windlass.model.workers import WorkerRow
+
+MISFIT_COLUMNS = ("task", "queue", "jobs", "unfit", "field", "reason", "sample")
 
 
 def check(
@@ -25,8 +29,11 @@ def check(
 ) -> int:
     """Print each setting and where it came from, and look whether store, workers and tasks fit.
 
-    Exit code: 0 if all is well or only warned of, 2 for a mistake in the configuration,
-    3 without a store.
+    With an app, it also decodes up to 1,000 live jobs of each task and queue whose payloads were
+    made by other code, and finds the jobs of tasks that the app has not.  Run it before a deploy.
+
+    Exit code: 0 if all is well or only warned of, 1 if live jobs would not run with this code,
+    2 for a mistake in the configuration, 3 without a store.
     """
     app = App(store) if target is None else load_app(target)
     if target is not None and store is not None:
@@ -37,13 +44,17 @@ def check(
         print_table(columns, [[s[c] for c in columns] for s in settings], empty="")
     try:
         workers, live = app.blocking(_look)
+        wrong, foreign = ([], []) if target is None else _misfits(app)
     finally:
         app.close()
-    warnings = _warnings(app.specs, workers, live)
+    warnings = _warnings(app.specs, workers, live) + [_warning_of(each) for each in foreign]
+    problems = _problems(app)
+    code = 1 if wrong or problems else 0
     if as_json:
         answer = {"settings": settings, "workers": workers, "live": live, "warnings": warnings}
+        answer |= {"misfits": wrong, "problems": problems}
         print_json({**answer, "tasks": [_task(spec) for spec in app.specs.values()]})
-        return 0
+        return code
     facts = {"store": "answers; its schema is current", "workers": len(workers)}
     print_facts({**facts, "live jobs": sum(live.values()), "tasks": len(app.specs)})
     if app.specs:
@@ -51,7 +62,46 @@ def check(
         print_table(("task", "queue", "isolation", "timeout_s", "attempts"), rows, empty="")
     for warning in warnings:
         print(f"warning: {warning}")
-    return 0
+    for problem in problems:
+        print(f"problem: {problem}")
+    if wrong:
+        print("problem: live jobs would not run with this code:")
+        print_table(MISFIT_COLUMNS, [_row_of(each) for each in wrong], empty="")
+    return code
+
+
+def _misfits(app: App) -> tuple[list[Misfit], list[Misfit]]:
+    return app.blocking(lambda client: misfits(client, app.specs, app.queues()))
+
+
+def _row_of(misfit: Misfit) -> list[Any]:
+    unfit = f"{misfit.unfit:,} of {misfit.looked_at or misfit.jobs:,}"
+    return [
+        misfit.task,
+        misfit.queue,
+        misfit.jobs,
+        unfit,
+        misfit.field,
+        misfit.reason,
+        misfit.sample,
+    ]
+
+
+def _warning_of(misfit: Misfit) -> str:
+    return (
+        f"{misfit.jobs:,} jobs of the task {misfit.task!r} wait in the queue {misfit.queue!r}; "
+        "this app has no such task and serves no such queue"
+    )
+
+
+def _problems(app: App) -> list[str]:
+    if app.settings.pickle_key:
+        return []
+    return [
+        f'the task {spec.name!r} has serializer="pickle", but there is no setting pickle_key'
+        for spec in app.specs.values()
+        if spec.signature.serializer == PICKLE
+    ]
 
 
 async def _look(client: Client) -> tuple[list[WorkerRow], dict[str, int]]:
@@ -63,11 +113,9 @@ async def _look(client: Client) -> tuple[list[WorkerRow], dict[str, int]]:
 
 
 def _settings(app: App) -> list[dict[str, Any]]:
-    values = {name: getattr(app.settings, name) for name in app.setting_sources}
-    values["store"] = masked_url(app.settings.store)
     return [
         {"setting": name, "value": value, "source": app.setting_sources[name]}
-        for name, value in values.items()
+        for name, value in shown_settings(app.settings).items()
     ]
 
 

@@ -25,7 +25,8 @@ from windlass.errors import (
 
 EXIT_CODES = {
     0: "done",
-    1: "what was asked for did not succeed: a failed job, an id that does not exist",
+    1: "what was asked for did not succeed: a failed job, an id that does not exist, a live job "
+    "that would not run",
     2: "a mistake in the command, the configuration or the app",
     3: "the store does not answer",
     4: "a job did not end within the time given",

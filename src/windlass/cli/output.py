@@ -7,6 +7,9 @@ from typing import Any
 
 import msgspec
 
+from windlass.core.serializers import decode_plain, unframed
+from windlass.errors import PickleRefused, UnknownSerializer
+
 PLAIN_WIDTH = 4_000  # where no terminal limits a line, nothing is cut
 
 
@@ -45,13 +48,15 @@ def print_facts(facts: Mapping[str, Any]) -> None:
 
 
 def decoded(data: bytes | None) -> Any:
-    """Return stored bytes as the JSON value that they hold; as text where they hold none."""
-    if data is None:
-        return None
+    """Return stored bytes as a value that JSON can show; what cannot be read is described."""
     try:
-        return msgspec.json.decode(data)
-    except msgspec.DecodeError:
-        return data.decode(errors="replace")
+        return msgspec.to_builtins(decode_plain(data), str_keys=True)
+    except (UnknownSerializer, PickleRefused):
+        assert data is not None
+        name, body = unframed(data)
+        return f"({len(body):,} bytes of {name})"
+    except (msgspec.DecodeError, TypeError, RecursionError):
+        return None if data is None else data.decode(errors="replace")
 
 
 def _print(renderable: Any) -> None:

@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from windlass.core.signature import decode_plain
+import msgspec
+
+from windlass.core.serializers import decode_plain
+from windlass.errors import WindlassError
 from windlass.model.holds import HoldId
 from windlass.model.jobs import JobId, Reason
 from windlass.model.limits import decode_limits
@@ -69,7 +72,7 @@ def _keys(encoded: str | None) -> set[str]:
 def _has(payload: bytes, wanted: Mapping[str, Any]) -> bool:
     try:
         arguments = decode_plain(payload)
-    except ValueError:  # what cannot be read fits nothing; it will fail when it runs
+    except (ValueError, msgspec.DecodeError, WindlassError):  # it will fail when it runs
         return False
     return all(_at(arguments, path) == value for path, value in wanted.items())
 

@@ -8,7 +8,7 @@ import msgspec
 
 from windlass.core.names import check_name
 from windlass.core.retry import Delay, seconds_of
-from windlass.core.signature import decode_plain
+from windlass.core.serializers import decode_plain
 from windlass.core.tasks import check_priority
 from windlass.errors import BadOption
 from windlass.model.holds import WHY_LENGTH_MAX, HoldId, HoldRequest
@@ -44,7 +44,7 @@ def _with_arguments(payload: bytes, changes: Mapping[str, Any]) -> bytes:
         if not isinstance(arguments, dict):
             raise ValueError("they are no object")
         return msgspec.json.encode(arguments | dict(changes))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, msgspec.DecodeError) as error:
         raise BadOption("arguments", changes, f"cannot be put into the payload: {error}") from error
 
 

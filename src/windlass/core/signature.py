@@ -1,8 +1,8 @@
 """Signatures: the arguments and the result of a task as bytes, and back as their types.
 
-A payload is a JSON object from parameter names to values.  Arguments are checked
+A payload holds the arguments by the names of the parameters.  Arguments are checked
 where they are given: they are encoded and decoded once at enqueue, so that what a
-worker would refuse is refused there, by the name of the field.
+worker would refuse is refused there, by the path of the field.
 """
 
 import functools
@@ -10,60 +10,113 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Collection, Iterator
-from pathlib import PurePath
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from windlass.errors import BadArguments, BadTask, NotEncodable, PayloadTooLarge
+from windlass.core.fields import field_of, unencodable_field
+from windlass.core.fingerprint import fingerprint_of
+from windlass.core.serializers import JSON, PICKLE, Arguments, Codec, Formats, given
+from windlass.errors import (
+    BadArguments,
+    BadResult,
+    BadTask,
+    NotEncodable,
+    PayloadTooLarge,
+    PickleRefused,
+    UnknownSerializer,
+)
 
-_FIELD = re.compile(r"at `\$\.(?P<field>[^`.\[]+)")
 _Kind = inspect.Parameter
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+# These say what is wrong better than that the arguments are.
+_OWN_WORDS = (UnknownSerializer, PickleRefused)
 
 
 class Signature:
     """How one function's arguments and result travel.
 
-    injected: the parameters that are no part of a payload; decoding gives none of them.
+    injected:    the parameters that are no part of a payload; decoding gives none of them.
+    serializer:  the name of the format that it asks for; None takes the app's.
+    fingerprint: which payloads the function takes, as a number: see ``core.fingerprint``.
     """
 
     def __init__(
-        self, task: str, function: Callable[..., Any], injected: Collection[str] = ()
+        self,
+        task: str,
+        function: Callable[..., Any],
+        injected: Collection[str] = (),
+        *,
+        serializer: str | None = None,
     ) -> None:
         self.task = task
+        self.serializer = serializer
+        self.upcasters: list[Upcaster] = []
         everything = list(parameters_of(task, function))
         self._parameters = [p for p in everything if p.name not in injected]
-        hints = hints_of(task, function)
-        fields = [_field(p, hints.get(p.name, Any)) for p in self._parameters]
+        self._hints = hints_of(task, function)
+        self.fingerprint = fingerprint_of(self._parameters, self._hints)
+        fields = [_field(p, self._hints.get(p.name, Any)) for p in self._parameters]
         self._plain = self._parameters == everything[: len(self._parameters)] and all(
             p.kind is _Kind.POSITIONAL_OR_KEYWORD and p.default is _Kind.empty
             for p in self._parameters
         )
         self._bind = inspect.Signature(self._parameters).bind
-        self._struct = msgspec.defstruct(
-            "Arguments", fields, kw_only=not self._plain, forbid_unknown_fields=True, gc=False
+        self._struct: Any = msgspec.defstruct(
+            "Arguments",
+            fields,
+            bases=(Arguments,),
+            kw_only=not self._plain,
+            forbid_unknown_fields=True,
+            gc=False,
         )
-        self._encode = msgspec.json.Encoder(enc_hook=_encode_other).encode
-        self._decode = _decoder(task, self._struct, "arguments")
-        result_type = hints.get("return", Any)
-        self._decode_result = _decoder(task, result_type, "result")
+        # Until an app has said which formats it knows, a format of its user's is none of ours.
+        self._make_codecs(Formats(), PICKLE if serializer == PICKLE else JSON)
+
+    def use(self, formats: Formats) -> None:
+        """Travel in the formats of an app; for the app that adopts the task.
+
+        Raises: UnknownSerializer.
+        """
+        writes = formats.check(self.serializer or formats.default)
+        if writes != self._arguments_codec.writes or writes in formats.own:
+            self._make_codecs(formats, writes)
+        self.formats = self._arguments_codec.formats = self._result_codec.formats = formats
+
+    def rename(self, task: str) -> None:
+        """Go by the name which the task has in another process."""
+        self.task = self._arguments_codec.task = self._result_codec.task = task
+
+    def _make_codecs(self, formats: Formats, writes: str) -> None:
+        result_type = self._hints.get("return", Any)
+        self.formats = formats
+        self._arguments_codec: Codec = Codec(self.task, "arguments", self._struct, writes, formats)
+        self._result_codec: Codec = Codec(self.task, "result", result_type, writes, formats)
+        self._encode = self._arguments_codec.encode
+        self._check = self._arguments_codec.check
+
+    # -- arguments -----------------------------------------------------------
 
     def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any], limit_bytes: int) -> bytes:
         """Return the payload for a call.
 
-        Raises: BadArguments (names the field), NotEncodable, PayloadTooLarge.
+        Raises: BadArguments (names the field), NotEncodable, PayloadTooLarge, PickleRefused.
         """
         arguments = self._arguments(args, kwargs)
         try:
             payload = self._encode(arguments)
+        except _OWN_WORDS:
+            raise
         except Exception as error:
             raise self._not_encodable(arguments, error) from error
-        try:
-            self._decode(payload)
-        except msgspec.ValidationError as error:
-            raise _bad_arguments(self.task, error) from error
+        if self._check is not None:
+            try:
+                self._check(payload)
+            except msgspec.DecodeError as error:
+                raise BadArguments(self.task, *field_of(error)) from error
         if len(payload) > limit_bytes:
             raise PayloadTooLarge(self.task, "arguments", len(payload), limit_bytes)
         return payload
@@ -85,30 +138,69 @@ class Signature:
         bound.apply_defaults()
         return bound.arguments
 
-    def decode(self, payload: bytes) -> Arguments:
+    def decode(self, payload: bytes, fingerprint: int | None = None) -> Call:
         """Return the call's arguments as their annotated types.
 
-        Raises: BadArguments, if the payload does not fit this function any more.
+        fingerprint: of the code that made the payload, if that is known.  Upcasters run where
+                     it is not this code's, and where the payload does not decode.
+        Raises: BadArguments, if the payload does not fit this function any more;
+                UnknownSerializer, PickleRefused; what an upcaster raises.
         """
+        if self.upcasters and fingerprint != self.fingerprint:
+            return self._call(self._upcast(payload))
         try:
-            arguments = self._decode(payload)
-        except msgspec.DecodeError as error:
-            raise _bad_arguments(self.task, error) from error
-        except Exception as error:  # a user's type may raise anything from its constructor
-            raise BadArguments(self.task, None, f"{type(error).__name__}: {error}") from error
-        if self._plain:
-            return msgspec.structs.astuple(arguments), {}
+            arguments = self._arguments_codec.decode(payload)
+        except Exception as error:
+            if self.upcasters:
+                return self._call(self._upcast(payload))
+            self._refuse(error)
         return self._call(arguments)
+
+    def _upcast(self, payload: bytes) -> Any:
+        """Give the arguments to each upcaster in turn, the one registered first first."""
+        codec = self._arguments_codec
+        try:
+            values = codec.plain(payload)
+        except Exception as error:
+            self._refuse(error)
+        if not isinstance(values, dict):
+            raise BadArguments(self.task, None, "the payload is no object of names and values")
+        for upcaster in self.upcasters:
+            values = upcaster(values)
+            if not isinstance(values, dict):
+                name = getattr(upcaster, "__name__", repr(upcaster))
+                why = f"the upcaster {name!r} returned a {type(values).__name__}, not a dict"
+                raise BadArguments(self.task, None, why)
+        try:
+            return codec.typed(values, payload)
+        except Exception as error:
+            self._refuse(error)
+
+    def _refuse(self, error: Exception) -> NoReturn:
+        """Raise what it means for these arguments that they could not be decoded."""
+        match error:
+            case UnknownSerializer() | PickleRefused():
+                raise error
+            case msgspec.DecodeError():
+                raise BadArguments(self.task, *field_of(error)) from error
+            case TypeError():  # names that a pickle has and the function has not
+                raise BadArguments(self.task, _quoted(error), str(error)) from error
+        # A user's type may raise anything from its constructor.
+        raise BadArguments(self.task, None, f"{type(error).__name__}: {error}") from error
+
+    # -- results -------------------------------------------------------------
 
     def encode_result(self, value: Any, limit_bytes: int) -> bytes | None:
         """Return the stored form of a result; None for None, which is the common case.
 
-        Raises: NotEncodable, PayloadTooLarge.
+        Raises: NotEncodable, PayloadTooLarge, PickleRefused.
         """
         if value is None:
             return None
         try:
-            data = self._encode(value)
+            data = self._result_codec.encode(value)
+        except _OWN_WORDS:
+            raise
         except Exception as error:
             raise NotEncodable(self.task, None, str(error)) from error
         if len(data) > limit_bytes:
@@ -116,13 +208,33 @@ class Signature:
         return data
 
     def decode_result(self, data: bytes | None) -> Any:
-        """Return a stored result as the function's return type; as plain data if it misfits."""
+        """Return a stored result as the function's return type; as plain data if it misfits.
+
+        Raises: UnknownSerializer, PickleRefused; BadResult, if the bytes cannot be read.
+        """
         if data is None:
             return None
         try:
-            return self._decode_result(data)
-        except msgspec.ValidationError:
-            return decode_plain(data)  # the annotation was wrong; the value is not lost
+            try:
+                return self._result_codec.decode(data)
+            except msgspec.ValidationError:  # the annotation was wrong; the value is not lost
+                return self._result_codec.plain(data)
+        except _OWN_WORDS:
+            raise
+        except Exception as error:
+            raise BadResult(self.task, f"{type(error).__name__}: {error}") from error
+
+    # -- to a child process and back -----------------------------------------
+
+    def payload_for(self, payload: bytes, key: str) -> bytes:
+        """Return a payload for a child that knows only ``key``.  Raises: PickleRefused."""
+        return self._arguments_codec.sealed_for(payload, key)
+
+    def result_from(self, data: bytes | None, key: str) -> bytes | None:
+        """Return the result of a child that knows only ``key``.  Raises: PickleRefused."""
+        return None if data is None else self._result_codec.sealed_by(data, key)
+
+    # -- binding -------------------------------------------------------------
 
     def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
@@ -139,18 +251,20 @@ class Signature:
             self._bind(*args, **kwargs)
         except TypeError as told:
             error = told
-        quoted = re.search(r"'([^']+)'", str(error))
-        return BadArguments(self.task, quoted.group(1) if quoted else None, str(error))
+        return BadArguments(self.task, _quoted(error), str(error))
 
     def _not_encodable(self, arguments: Any, error: Exception) -> NotEncodable:
-        for name in arguments.__struct_fields__:
+        for name, value in given(arguments).items():
             try:
-                self._encode(getattr(arguments, name))
+                self._result_codec.encode(value)
             except Exception as cause:
-                return NotEncodable(self.task, name, str(cause))
+                field, why = unencodable_field(name, value, self._result_codec.encode, cause)
+                return NotEncodable(self.task, field, str(why))
         return NotEncodable(self.task, None, str(error))
 
-    def _call(self, arguments: Any) -> Arguments:
+    def _call(self, arguments: Any) -> Call:
+        if self._plain:
+            return msgspec.structs.astuple(arguments), {}
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         for parameter in self._parameters:
@@ -176,9 +290,9 @@ class Signature:
         return any(p.kind is _Kind.VAR_POSITIONAL for p in self._parameters)
 
 
-def decode_plain(data: bytes | None) -> Any:
-    """Return a stored result as plain data: numbers, texts, lists and dicts."""
-    return None if data is None else msgspec.json.decode(data)
+def _quoted(error: TypeError) -> str | None:
+    quoted = re.search(r"'([^']+)'", str(error))
+    return quoted.group(1) if quoted else None
 
 
 def parameters_of(task: str, function: Callable[..., Any]) -> Iterator[inspect.Parameter]:
@@ -222,62 +336,3 @@ def _field(parameter: inspect.Parameter, hint: Any) -> tuple[str, Any] | tuple[s
             return (parameter.name, typing.Union[hint, UnsetType], UNSET)  # noqa: UP007
         case _:
             return (parameter.name, hint)
-
-
-def _decoder(task: str, kind: Any, what: str) -> Callable[[bytes], Any]:
-    try:
-        for custom in _custom_types(msgspec.inspect.type_info(kind)):
-            if not _is_path(custom) and not _is_pydantic(custom):
-                raise TypeError(f"type {custom!r} has no place in a payload")
-        return msgspec.json.Decoder(kind, dec_hook=_decode_other).decode
-    except (TypeError, NotImplementedError) as error:
-        raise BadTask(
-            task,
-            f"the annotations of its {what} cannot be kept ({error}); use plain types, "
-            "dataclasses, msgspec structs, enums, Path or pydantic models",
-        ) from error
-
-
-def _custom_types(info: Any) -> Iterator[type]:
-    if isinstance(info, msgspec.inspect.CustomType):
-        yield info.cls
-    elif isinstance(info, msgspec.inspect.StructType) and info.cls.__name__ == "Arguments":
-        for field in info.fields:
-            yield from _custom_types(field.type)
-    else:
-        for name in ("type", "item_type", "key_type", "value_type"):
-            inner = getattr(info, name, None)
-            if isinstance(inner, msgspec.inspect.Type):
-                yield from _custom_types(inner)
-        for name in ("types", "item_types"):
-            for inner in getattr(info, name, ()):
-                yield from _custom_types(inner)
-
-
-def _is_path(kind: type) -> bool:
-    return isinstance(kind, type) and issubclass(kind, PurePath)
-
-
-def _is_pydantic(kind: type) -> bool:
-    return hasattr(kind, "model_validate") and hasattr(kind, "model_dump_json")
-
-
-def _encode_other(value: Any) -> Any:
-    if isinstance(value, PurePath):
-        return str(value)
-    if _is_pydantic(type(value)):
-        return msgspec.Raw(value.model_dump_json().encode())
-    raise TypeError(f"objects of type {type(value).__qualname__!r} have no place in a payload")
-
-
-def _decode_other(kind: type, value: Any) -> Any:
-    if _is_path(kind):
-        if not isinstance(value, str):
-            raise msgspec.ValidationError(f"Expected a path as `str`, got `{type(value).__name__}`")
-        return kind(value)
-    return kind.model_validate(value)  # type: ignore[attr-defined]  # checked at definition
-
-
-def _bad_arguments(task: str, error: msgspec.DecodeError) -> BadArguments:
-    found = _FIELD.search(str(error))
-    return BadArguments(task, found.group("field") if found else None, str(error))

@@ -12,6 +12,7 @@ from windlass.core.error_observers import NOBODY, ErrorObservers
 from windlass.core.limits import LaneRule
 from windlass.core.names import nearest
 from windlass.core.retry import Cancel, Retry, Snooze
+from windlass.core.serializers import NAME as FORMAT_NAME
 from windlass.core.signature import Signature
 from windlass.errors import (
     AttemptCancelled,
@@ -22,6 +23,8 @@ from windlass.errors import (
     MiddlewareBroke,
     NotEncodable,
     PayloadTooLarge,
+    PickleRefused,
+    UnknownSerializer,
 )
 from windlass.model.jobs import PRIORITY_MAX, PRIORITY_MIN, Reason
 from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed
@@ -29,7 +32,14 @@ from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed
 Isolation = Literal["loop", "thread", "process"]
 
 # Running these again with the same bytes cannot end otherwise.
-_HOPELESS = (BadArguments, NotEncodable, PayloadTooLarge, MiddlewareBroke)
+_HOPELESS = (
+    BadArguments,
+    NotEncodable,
+    PayloadTooLarge,
+    UnknownSerializer,
+    PickleRefused,
+    MiddlewareBroke,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +170,15 @@ def check_retry(value: object) -> Retry | None:
     if value is None or isinstance(value, Retry):
         return value
     raise BadOption("retry", value, "must be a Retry, such as Retry(attempts=5)")
+
+
+def check_format(value: object) -> str | None:
+    """Return the name of a format.  Raises: BadOption."""
+    if value is None or (isinstance(value, str) and FORMAT_NAME.fullmatch(value)):
+        return value
+    raise BadOption(
+        "serializer", value, 'must be the name of one: "json", "msgpack", "pickle" or your own'
+    )
 
 
 def check_options(given: Mapping[str, object], known: Collection[str]) -> None:

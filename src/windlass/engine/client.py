@@ -26,6 +26,7 @@ from windlass.model.jobs import (
     ENQUEUE_BATCH_MAX,
     LIVE,
     TERMINAL,
+    Backlog,
     DeadLetters,
     Event,
     Finished,
@@ -305,6 +306,10 @@ class Client:
         """Count jobs by queue and state."""
         return await self._store.counts()
 
+    async def backlog(self) -> list[Backlog]:
+        """Count the live jobs by task, queue and fingerprint."""
+        return await self._store.backlog()
+
     async def dead_letters(self, *, limit: int = 100) -> list[DeadLetters]:
         """Group the unresolved failed jobs by task, error and reason, the most first."""
         return await self._store.dead_letters(limit=min(limit, LIST_LIMIT_MAX))
@@ -350,5 +355,6 @@ def _again(job: Job, new_id: JobId, changes: Changes) -> JobRequest:
             headers=job.headers,
             lane=job.lane,
             limits=job.limits,
+            fingerprint=job.fingerprint,
         )
     )

@@ -6,28 +6,29 @@ from typing import Any
 from windlass.core.context import Context, enter_context, is_cancelled
 from windlass.core.tasks import TaskSpec, outcome_told
 from windlass.errors import AttemptTimeout
+from windlass.model.jobs import Claim
 from windlass.model.outcomes import Outcome, Succeeded
 
 
-def attempt_plain(spec: TaskSpec, payload: bytes, context: Context) -> Outcome:
+def attempt_plain(spec: TaskSpec, claim: Claim, context: Context) -> Outcome:
     """Call a plain function; whatever it raises, SystemExit too, is its outcome."""
     enter_context(context)
     try:
-        args, kwargs = spec.signature.decode(payload)
+        args, kwargs = spec.signature.decode(claim.payload, claim.fingerprint)
         value = spec.function(*args, **kwargs)
         return Succeeded(spec.signature.encode_result(value, spec.result_limit_bytes))
     except BaseException as error:
         return _ended_by(spec, error, context)
 
 
-async def attempt_async(spec: TaskSpec, payload: bytes, context: Context) -> Outcome:
+async def attempt_async(spec: TaskSpec, claim: Claim, context: Context) -> Outcome:
     """Await an async function; whatever it raises is its outcome.
 
     Raises: CancelledError, only if the asyncio task that awaits this was itself cancelled.
     """
     enter_context(context)
     try:
-        args, kwargs = spec.signature.decode(payload)
+        args, kwargs = spec.signature.decode(claim.payload, claim.fingerprint)
         value = await spec.function(*args, **kwargs)
         return Succeeded(spec.signature.encode_result(value, spec.result_limit_bytes))
     except BaseException as error:
@@ -37,7 +38,7 @@ async def attempt_async(spec: TaskSpec, payload: bytes, context: Context) -> Out
 
 
 async def attempt_limited(
-    spec: TaskSpec, payload: bytes, context: Context, limit_s: float
+    spec: TaskSpec, claim: Claim, context: Context, limit_s: float
 ) -> Outcome:
     """Do as ``attempt_async``, and end the function ``limit_s`` seconds after its start.
 
@@ -46,7 +47,7 @@ async def attempt_limited(
     enter_context(context)
     limit = asyncio.timeout(limit_s)
     try:
-        args, kwargs = spec.signature.decode(payload)
+        args, kwargs = spec.signature.decode(claim.payload, claim.fingerprint)
         async with limit:
             value: Any = await spec.function(*args, **kwargs)
         return Succeeded(spec.signature.encode_result(value, spec.result_limit_bytes))

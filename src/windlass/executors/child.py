@@ -15,6 +15,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextvars import copy_context
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -86,6 +87,9 @@ def serve(connection: socket.socket) -> None:
         return
     try:
         module, specs = load_app(hello)
+        for spec in specs.values():  # the settings of the worker, but none of its secrets
+            own = spec.signature.formats
+            spec.signature.use(replace(own, default=hello.format_name, pickle_key=hello.pickle_key))
     except BaseException as error:
         connection.sendall(frames.pack(frames.StartFailed(error_info(error))))
         return
@@ -123,13 +127,14 @@ def run(module: str, specs: Mapping[str, TaskSpec], start: frames.Start) -> Outc
     spec = find_spec(module, specs, claim.task)
     if spec is None:
         return Failed(error_info(TaskNotFound(claim.task, nearest(claim.task, specs))))
+    spec.signature.rename(claim.task)
     context = Context(claim)
     context.deadline = start.deadline
     try:
         if spec.is_async:
-            return asyncio.run(attempt_async(spec, claim.payload, context))
+            return asyncio.run(attempt_async(spec, claim, context))
         # Called in a copy, so that context variables do not pass from job to job.
-        return copy_context().run(attempt_plain, spec, claim.payload, context)
+        return copy_context().run(attempt_plain, spec, claim, context)
     except BaseException as error:  # the code cancelled itself, or what it left behind broke
         return outcome_told(spec, error, context)
     finally:

@@ -2,7 +2,8 @@
 
 A frame is four bytes of length, big-endian, and one tagged struct in MessagePack.
 The worker says ``Hello``, hears ``Ready`` or ``StartFailed``, then says ``Start`` and
-hears ``Ended``, once per attempt.  Plain data in both directions: nothing is unpickled.
+hears ``Ended``, once per attempt.  Plain data in both directions: nothing is unpickled, but
+for payloads and results of tasks which ask for it, and these are signed.
 """
 
 import struct
@@ -17,10 +18,16 @@ HEAD = struct.Struct(">I")
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):
-    """The app to load: ``module:attribute`` or ``path.py:attribute``, and where to look."""
+    """The app to load: ``module:attribute`` or ``path.py:attribute``, and where to look.
+
+    format_name: what the app writes where a task says nothing.
+    pickle_key:  signs what goes between this worker and its children, and nothing else.
+    """
 
     app_target: str
     sys_path: list[str]
+    format_name: str
+    pickle_key: str
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):

@@ -28,7 +28,7 @@ class LoopExecutor:
     async def run(self, spec: TaskSpec, claim: Claim, context: Context) -> Outcome:
         """Run one attempt to its end and say how it ended."""
         if spec.timeout_s is None:
-            return await attempt_async(spec, claim.payload, context)
+            return await attempt_async(spec, claim, context)
         if self._clock is not None:
             context.deadline = self._clock.now() + timedelta(seconds=spec.timeout_s)
-        return await attempt_limited(spec, claim.payload, context, spec.timeout_s)
+        return await attempt_limited(spec, claim, context, spec.timeout_s)

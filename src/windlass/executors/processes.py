@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -12,13 +13,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace as with_
 
 from windlass.core.context import Context
 from windlass.core.tasks import TaskSpec, outcome_told
-from windlass.errors import AppNotFound, AttemptTimeout, ChildDied
+from windlass.errors import AppNotFound, AttemptTimeout, ChildDied, PickleRefused
 from windlass.executors import frames
 from windlass.model.jobs import Claim
-from windlass.model.outcomes import Failed, Outcome, Released
+from windlass.model.outcomes import Failed, Outcome, Released, Succeeded
 from windlass.ports import Clock
 
 START_TIMEOUT_S = 60.0
@@ -58,6 +60,7 @@ class ProcessExecutor:
         self._python = python
         self._start_timeout_s = start_timeout_s
         self._clock = clock
+        self._child_key = secrets.token_hex()
         self._free = asyncio.Semaphore(slots)
         self._idle: list[_Child] = []
         self._children: set[_Child] = set()
@@ -83,7 +86,21 @@ class ProcessExecutor:
             self._lifeline = None
 
     async def run(self, spec: TaskSpec, claim: Claim, context: Context) -> Outcome:
-        """Run one attempt in a child; at its time limit, or on a cancel, the child is killed."""
+        """Run one attempt in a child; at its time limit, or on a cancel, the child is killed.
+
+        A pickle is proved here and signed anew for the child, which has no part in the app's key.
+        """
+        signature = spec.signature
+        try:
+            payload = signature.payload_for(claim.payload, self._child_key)
+            outcome = await self._run(spec, with_(claim, payload=payload), context)
+            if isinstance(outcome, Succeeded):
+                return Succeeded(signature.result_from(outcome.result, self._child_key))
+        except PickleRefused as error:
+            return outcome_told(spec, error, context)
+        return outcome
+
+    async def _run(self, spec: TaskSpec, claim: Claim, context: Context) -> Outcome:
         async with self._free:
             if self._stopped:
                 return Released()
@@ -128,7 +145,9 @@ class ProcessExecutor:
 
     async def _warm_up(self, child: "_Child", spec: TaskSpec, context: Context) -> Outcome | None:
         """Have a new child load the app; return why it could not."""
-        hello = frames.Hello(self._target, sys.path.copy())
+        hello = frames.Hello(
+            self._target, sys.path.copy(), spec.signature.formats.default, self._child_key
+        )
         try:
             async with asyncio.timeout(self._start_timeout_s):
                 answer = await child.ask(hello, FRAME_SLACK_BYTES)

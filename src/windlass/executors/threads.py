@@ -57,7 +57,7 @@ class ThreadExecutor:
         loop = self._loop
         assert loop is not None, "start() comes first"
         future: _Future = loop.create_future()
-        call = partial(copy_context().run, attempt_plain, spec, claim.payload, context)
+        call = partial(copy_context().run, attempt_plain, spec, claim, context)
         self._calls.put((call, future))
         self._busy += 1
         if self._busy > len(self._threads) < self._slots:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NewType
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from windlass.errors import PayloadTooLarge
 
@@ -71,6 +72,7 @@ class JobRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     retry_of:              the failed job that this one repeats.
     headers:               texts by name for middleware, as JSON; see ``with_headers``.
     lane, limits:          the id of its lane and the lane's limits (``model.limits``), or neither.
+    fingerprint:           of the code that made the payload (``core.fingerprint``).
     """
 
     id: JobId
@@ -87,6 +89,7 @@ class JobRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     headers: bytes | None = None
     lane: str | None = None
     limits: str | None = None
+    fingerprint: int | None = None
 
     def with_headers(self, headers: Mapping[str, str]) -> "JobRequest":
         """Return the request with these headers over those that it has; "" takes one away.
@@ -128,6 +131,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
     headers: bytes | None = None
     lane: str | None = None
+    fingerprint: int | None = None
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +164,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     lane: str | None = None
     limits: str | None = None
     held_by: str | None = None
+    fingerprint: int | None = None
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -174,13 +179,26 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs a listing is about; a field that is None does not narrow it."""
+    """Which jobs a listing is about; a field that is not given does not narrow it.
+
+    fingerprint: None are the jobs of which none is known.
+    """
 
     states: tuple[State, ...] | None = None
     task: str | None = None
     queue: str | None = None
     error_type: str | None = None
     unresolved: bool = False  # only dead letters: failed, neither retried nor discarded
+    fingerprint: int | UnsetType | None = UNSET
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """Live jobs of one task in one queue whose payloads were made by the same code."""
+
+    task: str
+    queue: str
+    fingerprint: int | None
+    count: int
 
 
 class DeadLetters(msgspec.Struct, frozen=True):

@@ -27,7 +27,9 @@ from windlass.model.holds import HOLDS_MAX, Hold, HoldId, HoldRequest
 from windlass.model.jobs import (
     CLAIM_BATCH_MAX,
     ENQUEUE_BATCH_MAX,
+    LIVE,
     TERMINAL,
+    Backlog,
     Claim,
     DeadLetters,
     Event,
@@ -51,12 +53,13 @@ from windlass.stores.memory_rows import (
     MemoryData,
     Worker,
     after,
+    backlog_order,
     claim_of,
     fits,
     is_dead_letter,
     is_expired,
     job_from,
-    letters,
+    letters_of,
     stands,
     us,
 )
@@ -461,6 +464,12 @@ class MemoryStore:
         """Count jobs by queue and state."""
         return dict(Counter((job.queue, job.state) for job in self.data.jobs.values()))
 
+    async def backlog(self) -> list[Backlog]:
+        """Count the live jobs by task, queue and fingerprint."""
+        groups = Counter((j.task, j.queue, j.fingerprint) for j in self.data.in_state(*LIVE))
+        found = [Backlog(*group, count) for group, count in groups.items()]
+        return sorted(found, key=backlog_order)
+
     async def dead_letters(self, *, limit: int) -> list[DeadLetters]:
         """Group the failed jobs that nobody has resolved, by task, error and reason."""
         groups: dict[tuple[str, str, Reason], list[Job]] = {}
@@ -468,7 +477,7 @@ class MemoryStore:
             if job.resolved_at is None:
                 assert job.reason is not None
                 groups.setdefault((job.task, job.error_type or "", job.reason), []).append(job)
-        letters = [letters(*key, jobs) for key, jobs in groups.items()]
+        letters = [letters_of(*key, jobs) for key, jobs in groups.items()]
         letters.sort(key=lambda group: (-group.count, group.task, group.error_type, group.reason))
         return letters[:limit]
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from msgspec import UNSET
 from msgspec.structs import replace as with_
 
 from windlass.core import lifecycle
@@ -10,6 +11,7 @@ from windlass.model.holds import Hold, HoldId
 from windlass.model.jobs import (
     LIVE,
     TERMINAL,
+    Backlog,
     Claim,
     DeadLetters,
     Event,
@@ -105,6 +107,7 @@ def claim_of(job: Job) -> Claim:
         job.payload,
         job.headers,
         job.lane,
+        job.fingerprint,
     )
 
 
@@ -143,6 +146,7 @@ def job_from(request: JobRequest, now: datetime) -> Job:
         headers=request.headers,
         lane=request.lane,
         limits=request.limits,
+        fingerprint=request.fingerprint,
     )
 
 
@@ -202,10 +206,16 @@ def fits(job: Job, where: JobFilter) -> bool:
         and (where.queue is None or job.queue == where.queue)
         and (where.error_type is None or job.error_type == where.error_type)
         and (not where.unresolved or is_dead_letter(job))
+        and (where.fingerprint is UNSET or job.fingerprint == where.fingerprint)
     )
 
 
-def letters(task: str, error_type: str, reason: Reason, jobs: list[Job]) -> DeadLetters:
+def backlog_order(group: Backlog) -> tuple[str, str, int]:
+    """Return what groups of a backlog are sorted by."""
+    return group.task, group.queue, -1 if group.fingerprint is None else group.fingerprint
+
+
+def letters_of(task: str, error_type: str, reason: Reason, jobs: list[Job]) -> DeadLetters:
     """Return one group of dead letters."""
     ended = [job.ended_at for job in jobs if job.ended_at is not None]
     return DeadLetters(

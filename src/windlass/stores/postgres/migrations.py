@@ -205,10 +205,13 @@ CREATE TRIGGER windlass_jobs_move BEFORE UPDATE OF state ON windlass_jobs FOR EA
 ALTER TABLE windlass_workers ADD COLUMN drain_at timestamptz;
 """
 
+FINGERPRINT = "ALTER TABLE windlass_jobs ADD COLUMN fingerprint integer"
+
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
     Migration(3, "limits", LIMITS),
     Migration(4, "what operators do", OPERATORS),
+    Migration(5, "fingerprints of payloads", FINGERPRINT),
 )
 NEWEST = MIGRATIONS[-1].number

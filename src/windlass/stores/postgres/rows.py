@@ -31,6 +31,7 @@ def insert_columns(requests: Sequence[JobRequest]) -> list[list[Any]]:
         [request.headers for request in requests],
         [request.lane for request in requests],
         [request.limits for request in requests],
+        [request.fingerprint for request in requests],
     ]
 
 
@@ -50,7 +51,14 @@ def is_plain(request: JobRequest) -> bool:
 
 def plain_values(request: JobRequest) -> Row:
     """Return the values of ``INSERT_PLAIN_JOB``."""
-    return (request.id, request.task, request.queue, request.priority, request.payload)
+    return (
+        request.id,
+        request.task,
+        request.queue,
+        request.priority,
+        request.payload,
+        request.fingerprint,
+    )
 
 
 def plain_columns(requests: Sequence[JobRequest]) -> list[list[Any]]:
@@ -61,6 +69,25 @@ def plain_columns(requests: Sequence[JobRequest]) -> list[list[Any]]:
         [request.queue for request in requests],
         [request.priority for request in requests],
         [request.payload for request in requests],
+        [request.fingerprint for request in requests],
+    ]
+
+
+def is_of_one_task(requests: Sequence[JobRequest]) -> bool:
+    """Tell whether plain jobs differ in nothing but their ids and payloads."""
+    return len({(r.task, r.queue, r.priority, r.fingerprint) for r in requests}) == 1
+
+
+def columns_of_task(requests: Sequence[JobRequest]) -> list[Any]:
+    """Return the values of ``INSERT_PLAIN_JOBS_OF_TASK``."""
+    first = requests[0]
+    return [
+        [request.id for request in requests],
+        first.task,
+        first.queue,
+        first.priority,
+        [request.payload for request in requests],
+        first.fingerprint,
     ]
 
 
@@ -80,6 +107,7 @@ def insert_values(request: JobRequest) -> tuple[Any, ...]:
         request.headers,
         request.lane,
         request.limits,
+        request.fingerprint,
     )
 
 
@@ -130,6 +158,7 @@ def job_from_row(row: Row) -> Job:
         lane=row[24],
         limits=row[25],
         held_by=row[26],
+        fingerprint=row[27],
     )
 
 

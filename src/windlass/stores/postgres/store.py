@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from windlass.core.admission import PLAIN, Place, holders_of
 from windlass.core.lifecycle import SETTLE_MOVES
@@ -13,6 +14,7 @@ from windlass.model.jobs import (
     CLAIM_BATCH_MAX,
     ENQUEUE_BATCH_MAX,
     TERMINAL,
+    Backlog,
     Claim,
     DeadLetters,
     Event,
@@ -37,11 +39,13 @@ from windlass.stores.postgres.events import write_events
 from windlass.stores.postgres.listener import Listener
 from windlass.stores.postgres.rows import (
     Row,
+    columns_of_task,
     event_from_row,
     finished_from_row,
     hold_from_row,
     insert_columns,
     insert_values,
+    is_of_one_task,
     is_plain,
     job_from_row,
     letters_from_row,
@@ -133,6 +137,8 @@ class PostgresStore:
         if all(map(is_plain, requests)):
             if len(requests) == 1:
                 await self._fetch(sql.INSERT_PLAIN_JOB, *plain_values(requests[0]))
+            elif is_of_one_task(requests):
+                await self._fetch(sql.INSERT_PLAIN_JOBS_OF_TASK, *columns_of_task(requests))
             else:
                 await self._fetch(sql.INSERT_PLAIN_JOBS, *plain_columns(requests))
         elif len(requests) == 1:
@@ -300,6 +306,8 @@ class PostgresStore:
             where.error_type,
             where.unresolved,
             limit,
+            where.fingerprint is not UNSET,
+            None if where.fingerprint is UNSET else where.fingerprint,
         )
         return [job_from_row(row) for row in rows]
 
@@ -348,6 +356,10 @@ class PostgresStore:
         """Count jobs by queue and state."""
         rows = await self._fetch(sql.COUNT_JOBS)
         return {(queue, State(state)): count for queue, state, count in rows}
+
+    async def backlog(self) -> list[Backlog]:
+        """Count the live jobs by task, queue and fingerprint."""
+        return [Backlog(*row) for row in await self._fetch(sql.GROUP_BACKLOG)]
 
     async def dead_letters(self, *, limit: int) -> list[DeadLetters]:
         """Group the failed jobs that nobody has resolved, by task, error and reason."""

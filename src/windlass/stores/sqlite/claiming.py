@@ -88,7 +88,7 @@ class Claiming:
             return rows
         free = []
         for row in rows:
-            hold = holding(self._holds, Candidate(row[2], row[8], row[7], row[9], row[12]))
+            hold = holding(self._holds, Candidate(row[2], row[8], row[7], row[9], row[13]))
             if hold is None:
                 free.append(row)
                 continue

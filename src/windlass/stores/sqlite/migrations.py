@@ -174,10 +174,13 @@ INSERT INTO windlass_moves (before, after) VALUES ('queued', 'scheduled');
 ALTER TABLE windlass_workers ADD COLUMN drain_at INTEGER;
 """
 
+FINGERPRINT = "ALTER TABLE windlass_jobs ADD COLUMN fingerprint INTEGER"
+
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
     Migration(3, "limits", LIMITS),
     Migration(4, "what operators do", OPERATORS),
+    Migration(5, "fingerprints of payloads", FINGERPRINT),
 )
 NEWEST = MIGRATIONS[-1].number

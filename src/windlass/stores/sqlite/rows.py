@@ -61,6 +61,7 @@ def insert_row(request: JobRequest, now: int) -> tuple[Any, ...]:
         request.headers,
         request.lane,
         request.limits,
+        request.fingerprint,
     )
 
 
@@ -94,6 +95,7 @@ def job_from_row(row: Row) -> Job:
         lane=row[24],
         limits=row[25],
         held_by=row[26],
+        fingerprint=row[27],
     )
 
 

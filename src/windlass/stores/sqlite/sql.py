@@ -9,8 +9,9 @@ statement makes, ``index`` which one it needs to stay fast with millions of rows
 # Edge: -> queued | scheduled.
 INSERT_JOB = """
 INSERT INTO windlass_jobs (id, task, queue, state, reason, priority, created_at, due_at,
-                           expires_at, unique_key, retry_of, payload, headers, lane, limits)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                           expires_at, unique_key, retry_of, payload, headers, lane, limits,
+                           fingerprint)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
 """
 
@@ -33,7 +34,7 @@ SELECT 1 FROM windlass_workers WHERE id = :worker AND ended_at IS NULL AND lease
 # Index: windlass_jobs_claim, in its own order: no sort.
 FIND_CLAIMABLE = """
 SELECT -priority, due_at, id, seq, fence + 1, attempt + 1, failures, task, queue, payload,
-       headers, lane, limits
+       headers, lane, fingerprint, limits
   FROM windlass_jobs
  WHERE state = 'queued' AND lane IS NULL AND queue = ?
    AND (expires_at IS NULL OR expires_at > ?)
@@ -52,7 +53,7 @@ SELECT lane, limits FROM windlass_jobs
 # Index: windlass_jobs_lanes, in its own order: no sort.
 FIND_CLAIMABLE_OF_LANE = """
 SELECT -priority, due_at, id, seq, fence + 1, attempt + 1, failures, task, queue, payload,
-       headers, lane, limits
+       headers, lane, fingerprint, limits
   FROM windlass_jobs
  WHERE state = 'queued' AND lane IS NOT NULL AND queue = ? AND lane = ?
    AND (expires_at IS NULL OR expires_at > ?)
@@ -86,7 +87,8 @@ UPDATE windlass_jobs
 
 # Index: windlass_jobs_worker.
 LIST_HELD = """
-SELECT id, fence, attempt, failures, task, queue, payload, headers, lane FROM windlass_jobs
+SELECT id, fence, attempt, failures, task, queue, payload, headers, lane, fingerprint
+  FROM windlass_jobs
  WHERE worker = :worker
  ORDER BY id
 """
@@ -325,7 +327,8 @@ RETURNING queue
 
 JOB_COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, losses, fence, worker,
        payload, result, error, error_type, unique_key, retry_of, created_at, due_at, expires_at,
-       started_at, ended_at, resolved_at, headers, lane, limits, held_by"""
+       started_at, ended_at, resolved_at, headers, lane, limits, held_by,
+       fingerprint"""
 
 GET_JOB = f"SELECT {JOB_COLUMNS} FROM windlass_jobs WHERE id = :id"  # noqa: S608
 
@@ -344,11 +347,20 @@ SELECT {JOB_COLUMNS}
    AND (:queue IS NULL OR queue = :queue)
    AND (:error_type IS NULL OR error_type = :error_type)
    AND (NOT :unresolved OR (state = 'failed' AND resolved_at IS NULL))
+   AND (NOT :by_fingerprint OR fingerprint IS :fingerprint)
  ORDER BY id DESC
  LIMIT :limit
 """  # noqa: S608
 
 COUNT_JOBS = "SELECT queue, state, count(*) FROM windlass_jobs GROUP BY queue, state"
+
+GROUP_BACKLOG = """
+SELECT task, queue, fingerprint, count(*)
+  FROM windlass_jobs
+ WHERE state IN ('waiting', 'scheduled', 'queued', 'held', 'running')
+ GROUP BY 1, 2, 3
+ ORDER BY 1, 2, 3 NULLS FIRST
+"""
 
 # Index: windlass_jobs_dead.
 GROUP_DEAD_LETTERS = """

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import apsw
 import msgspec
+from msgspec import UNSET
 
 from windlass.core.admission import PLAIN, Place, holders_of
 from windlass.core.holds import open_queues
@@ -20,6 +21,7 @@ from windlass.model.jobs import (
     CLAIM_BATCH_MAX,
     ENQUEUE_BATCH_MAX,
     TERMINAL,
+    Backlog,
     Claim,
     DeadLetters,
     Event,
@@ -262,6 +264,8 @@ class SqliteStore:
             queue=where.queue,
             error_type=where.error_type,
             unresolved=where.unresolved,
+            by_fingerprint=where.fingerprint is not UNSET,
+            fingerprint=None if where.fingerprint is UNSET else where.fingerprint,
             limit=limit,
         )
         return [job_from_row(row) for row in rows]
@@ -292,6 +296,10 @@ class SqliteStore:
         """Count jobs by queue and state."""
         rows = await self._scan(sql.COUNT_JOBS)
         return {(queue, State(state)): count for queue, state, count in rows}
+
+    async def backlog(self) -> list[Backlog]:
+        """Count the live jobs by task, queue and fingerprint."""
+        return [Backlog(*row) for row in await self._scan(sql.GROUP_BACKLOG)]
 
     async def dead_letters(self, *, limit: int) -> list[DeadLetters]:
         """Group the failed jobs that nobody has resolved, by task, error and reason."""

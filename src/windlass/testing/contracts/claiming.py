@@ -3,6 +3,7 @@
 import asyncio
 
 from windlass.model.jobs import State, WorkerId
+from windlass.model.limits import Cap, Limits, lane_of
 from windlass.model.outcomes import Failed
 from windlass.testing.contracts.world import (
     ALICE,
@@ -38,6 +39,25 @@ class ClaimContract:
             assert (claim.fence, claim.attempt) == (1, 1) == (job.fence, job.attempt)
             assert (job.state, job.reason, job.worker) == (State.RUNNING, None, ALICE)
             assert job.started_at is not None
+
+    async def test_the_fingerprint_comes_with_each_claim_and_stays(self, world: StoreWorld) -> None:
+        said = [0, 7, None, 2**31 - 1, 9]
+        requests = [make_request(n, fingerprint=each) for n, each in enumerate(said, 1)]
+        alone = make_request(6, fingerprint=11)
+        delayed = make_request(7, fingerprint=12, expires_s=3600.0)
+        keyed = make_request(8, fingerprint=13, unique_key="k")
+        mixed = [make_request(9, fingerprint=14, expires_s=3600.0), make_request(10)]
+        lane = lane_of(Limits(caps=(Cap("few", "", 5),)))
+        limited = make_request(11, fingerprint=15, lane=lane.id, limits=lane.limits)
+        said += [11, 12, 13, 14, None, 15]
+        async with opened(world) as store:
+            for batch in (requests, [alone], [delayed], [keyed], mixed, [limited]):
+                await store.enqueue(batch)
+            claims = await claim_all(store)
+
+            assert [claim.fingerprint for claim in claims] == said
+            assert [claim.fingerprint for claim in await store.held(ALICE)] == said
+            assert [(await row(store, claim.job_id)).fingerprint for claim in claims] == said
 
     async def test_headers_come_with_each_claim_and_stay(self, world: StoreWorld) -> None:
         headers = [b'{"a":"1"}', None, b'{"b":"\xc3\xa9"}', None, b"{}"]

@@ -1,7 +1,18 @@
 """What the reading methods, ``resolve``, ``migrate`` and ``close`` promise."""
 
+import pytest
+
 from windlass.core.lifecycle import encode_error
-from windlass.model.jobs import DeadLetters, Finished, JobFilter, Reason, State
+from windlass.model.jobs import (
+    LIVE,
+    Backlog,
+    DeadLetters,
+    Finished,
+    JobFilter,
+    JobId,
+    Reason,
+    State,
+)
 from windlass.model.outcomes import ErrorInfo, Failed, Succeeded
 from windlass.testing.contracts.world import (
     BOOM,
@@ -126,6 +137,23 @@ class LookupContract:
             assert await listed(JobFilter(unresolved=True)) == [2]
             assert await listed(JobFilter(task="shop.ship", states=(State.FAILED,))) == [4]
 
+    async def test_jobs_are_listed_by_their_fingerprint_or_its_lack(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            said = [5, None, 0, 5]
+            requests = [make_request(n, fingerprint=each) for n, each in enumerate(said, 1)]
+            await store.enqueue(requests)
+
+            async def listed(fingerprint: int | None) -> list[JobId]:
+                where = JobFilter(fingerprint=fingerprint, states=(State.QUEUED,))
+                return [job.id for job in await store.jobs(where, limit=10)]
+
+            assert await listed(5) == [nth_id(4), nth_id(1)]
+            assert await listed(0) == [nth_id(3)]
+            assert await listed(None) == [nth_id(2)]
+            assert await listed(6) == []
+
     async def test_jobs_are_counted_by_queue_and_state(self, world: StoreWorld) -> None:
         async with opened(world) as store:
             [claim, *_] = await begin(store, *make_requests(3))
@@ -138,6 +166,44 @@ class LookupContract:
                 ("default", State.SCHEDULED): 1,
                 ("mail", State.QUEUED): 1,
             }
+
+    async def test_the_backlog_counts_live_jobs_by_task_queue_and_fingerprint(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            claims = await begin(store, *make_requests(3, fingerprint=5))
+            await finish(store, claims[0], Succeeded(None))
+            await finish(store, claims[1], Failed(BOOM))
+            await store.enqueue(
+                [
+                    make_request(4, fingerprint=5),
+                    make_request(5, fingerprint=5, delay_s=60.0),
+                    make_request(6, fingerprint=0),
+                    make_request(7),
+                    make_request(8, fingerprint=5, queue="mail"),
+                    make_request(9, fingerprint=5, task="shop.bill"),
+                ]
+            )
+
+            assert await store.backlog() == [
+                Backlog("shop.bill", "default", 5, 1),
+                Backlog("shop.ship", "default", None, 1),
+                Backlog("shop.ship", "default", 0, 1),
+                Backlog("shop.ship", "default", 5, 3),
+                Backlog("shop.ship", "mail", 5, 1),
+            ]
+
+    @pytest.mark.parametrize("state", sorted(State))
+    async def test_the_backlog_counts_a_job_as_long_as_it_is_live(
+        self, world: StoreWorld, state: State
+    ) -> None:
+        async with opened(world) as store:
+            [claim] = await begin(store, make_request(fingerprint=5))
+            if state is not State.RUNNING:
+                await store.settle([move(claim, state)])
+
+            counted = [Backlog("shop.ship", "default", 5, 1)] if state in LIVE else []
+            assert await store.backlog() == counted
 
     # -- dead letters --------------------------------------------------------
 

@@ -134,6 +134,7 @@ class _History:
             expires_s=self._rng.choice([None, None, None, *DURATIONS_S]),
             unique_key=self._rng.choice([None, None, "k1", "k2"]),
             retry_of=self._rng.choice([None, None, self._any_id()]),
+            fingerprint=[None, 1, 2][len(self._requests) % 3],
         )
         self._requests.append(request)
         return request
@@ -205,6 +206,7 @@ async def _picture(store: Store) -> dict[str, object]:
         "events": {job.id: [_told(event) for event in await store.events(job.id)] for job in jobs},
         "workers": {worker.id: worker.running for worker in workers},
         "counts": await store.counts(),
+        "backlog": await store.backlog(),
         "dead": {
             (group.task, group.error_type, group.reason): group.count
             for group in await store.dead_letters(limit=100)
@@ -217,6 +219,7 @@ def _promised(job: Job) -> dict[str, object]:
     facts = msgspec.structs.asdict(job)
     kept = {name: facts[name] for name in ("state", "reason", "attempt", "failures", "losses")}
     kept |= {name: facts[name] for name in ("fence", "priority", "queue", "unique_key", "retry_of")}
+    kept["fingerprint"] = job.fingerprint
     kept |= {name: facts[name] is None for name in ("ended_at", "resolved_at", "expires_at")}
     if job.state is State.RUNNING:
         kept["worker"] = job.worker
