@@ -91,6 +91,20 @@ class Settings:
         least=0,
         most=DAY_S,
     )
+    stall_limit_s: float = _setting(
+        30.0,
+        "Seconds without progress of one of its loops after which a worker says that it is "
+        "not live (1 to 86,400).",
+        least=1,
+        most=DAY_S,
+    )
+    blocked_warning_s: float = _setting(
+        2.0,
+        "Seconds that code may block a worker's event loop before the worker logs where it "
+        "stands (0.1 to 86,400).",
+        least=0.1,
+        most=DAY_S,
+    )
     payload_limit_bytes: int = _setting(
         262_144,
         "Largest size in bytes of the encoded arguments, and of the encoded result, of one job "

@@ -9,6 +9,7 @@ WindlassError
 │   ├── AppNotFound             `module:app` does not lead to an App
 │   ├── BadTask                 a task is defined in a way that cannot be kept
 │   ├── LifespanBroke           an app's lifespan raised at its start or at its end
+│   ├── CannotListen            an address cannot be listened at
 │   ├── BadMiddleware           a middleware has none of the shapes there are
 │   ├── SchemaMissing           the store holds no Windlass tables
 │   ├── SchemaTooNew            the store was migrated by a newer Windlass
@@ -185,6 +186,19 @@ class LifespanBroke(ConfigurationError):
 
     def __str__(self) -> str:
         return f"the lifespan of the app raised at its {self.when}: {self.error}"
+
+
+class CannotListen(ConfigurationError):
+    """An address cannot be listened at: it is taken, or is none of this machine."""
+
+    def __init__(self, host: str, port: int, why: str) -> None:
+        super().__init__(host, port, why)
+        self.host = host
+        self.port = port
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"cannot listen at {self.host}:{self.port}: {self.why}; name another address"
 
 
 class BadMiddleware(ConfigurationError):

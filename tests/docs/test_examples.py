@@ -20,6 +20,7 @@ PAGES = {
     "docs/middleware.md": "audit:app",
     "docs/operations.md": "office:app",
     "docs/tutorial.md": "shop:app",
+    "docs/worker.md": "studio:app",
 }
 
 

@@ -15,7 +15,9 @@ import typer
 
 from windlass.app import App
 from windlass.cli.logs import configure_logging
+from windlass.cli.reports import Reporter
 from windlass.cli.target import load_app
+from windlass.core.address import address_of
 from windlass.engine.worker import Worker
 
 log = logging.getLogger("windlass.cli.worker")
@@ -38,7 +40,15 @@ def worker(
     ] = None,
     store: Annotated[str | None, typer.Option(help="URL of the store, over the app's own.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    health: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST:]PORT",
+            help="Tell over HTTP whether it is live and ready; on loopback if no host is given.",
+        ),
+    ] = None,
     lifeline: Annotated[int | None, typer.Option(hidden=True)] = None,
+    report: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> int:
     """Run jobs until SIGTERM or Ctrl-C.
 
@@ -52,12 +62,14 @@ def worker(
             target, concurrency=concurrency, queues=queues, store=store, log_level=log_level
         )
         configure_logging(log_level or "info")
-        return supervise(command, processes)
+        address = None if health is None else address_of("health", health)
+        return supervise(command, processes, address=address)
     app = load_app(target)
     if store is not None:
         app.use_store(store)
     configure_logging(log_level or app.settings.log_level)
-    _run(_work(app, target, _names(queues), concurrency, lifeline))
+    reporter = None if report is None else Reporter(report)
+    _run(_work(app, target, _names(queues), concurrency, health, lifeline, reporter))
     return 0
 
 
@@ -72,7 +84,9 @@ async def _work(
     target: str,
     queues: list[str] | None,
     concurrency: int | None,
+    health: str | None,
     lifeline: int | None,
+    reporter: Reporter | None,
 ) -> None:
     this = asyncio.current_task()
     assert this is not None
@@ -83,9 +97,20 @@ async def _work(
     if lifeline is not None:
         os.set_inheritable(lifeline, False)
         loop.add_reader(lifeline, _parent_is_gone, loop, lifeline, stopper)
+
+    def on_ready(worker: Worker) -> None:
+        stopper.ready(worker)
+        if reporter is not None:
+            reporter.ready(worker)
+
     with contextlib.suppress(asyncio.CancelledError):
         await app.run_worker(
-            queues=queues, concurrency=concurrency, target=target, on_ready=stopper.ready
+            queues=queues,
+            concurrency=concurrency,
+            target=target,
+            on_ready=on_ready,
+            health=health,
+            on_health=[] if reporter is None else [reporter.tell],
         )
 
 
