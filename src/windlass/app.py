@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from windlass.assembly import Assembly, WorkerPlan
-from windlass.config import load_settings
+from windlass.config import load_settings, override_settings
 from windlass.core.address import address_of
 from windlass.core.capture import type_name
 from windlass.core.dependencies import Overrides, name_of
@@ -105,6 +105,15 @@ class App(Registry):
         self.settings = replace(self.settings, store=url)
         self._is_embedded = is_embedded(url)
         self.setting_sources["store"] = "argument"
+
+    def use_settings(self, **settings: Any) -> None:
+        """Take other settings than the sources say; before the first use of this app.
+
+        Raises: BadSetting, UnknownSetting.
+        """
+        self.settings, self.setting_sources = override_settings(
+            self.settings, self.setting_sources, settings
+        )
 
     # -- registering ---------------------------------------------------------
 
@@ -412,6 +421,8 @@ class App(Registry):
         on_health: Sequence[Callable[[Health], None]] = (),
     ) -> None:
         """Run a worker in the running loop until it is stopped.
+
+        It also returns when one of the settings ``recycle_…`` asks for a fresh process.
 
         queues:   default: the setting ``queues``, and those which the app's tasks name.
         target:   ``module:attribute`` of this app; tasks with ``isolation="process"`` need it.

@@ -13,9 +13,11 @@ from windlass.config import Settings
 from windlass.core.tasks import Isolation, TaskSpec
 from windlass.engine.components import Components
 from windlass.engine.observers import Observer, Observers
+from windlass.engine.recycle import MemoryBound
 from windlass.engine.watch import Watch
 from windlass.engine.watchdog import Watchdog
 from windlass.engine.worker import Worker, WorkerOptions
+from windlass.executors.usage import rss_bytes
 from windlass.model.health import Health
 from windlass.model.jobs import WorkerId
 from windlass.model.workers import WorkerInfo
@@ -56,6 +58,7 @@ class Assembly:
 
     def __init__(self, plan: WorkerPlan) -> None:
         self._plan = plan
+        self._bound: MemoryBound | None = None
         self.components = Components(
             [
                 ("watch", self._watched),
@@ -78,11 +81,15 @@ class Assembly:
     async def _watched(self) -> AsyncIterator[None]:
         plan = self._plan
         self._watchdog = Watchdog(stall_s=plan.settings.stall_limit_s)
+        tell = [*plan.on_health]
+        if plan.settings.recycle_above_bytes:
+            self._bound = MemoryBound(plan.settings.recycle_above_bytes, rss_bytes)
+            tell.append(self._bound.look)
         watch = Watch(
             self._watchdog,
             address=plan.address,
             blocked_s=plan.settings.blocked_warning_s,
-            tell=plan.on_health,
+            tell=tell,
         )
         async with watch:
             yield
@@ -109,7 +116,9 @@ class Assembly:
     @asynccontextmanager
     async def _started_executors(self) -> AsyncIterator[None]:
         plan = self._plan
-        made = make_executors(self._specs.values(), plan.slots, plan.target, os.environ)
+        made = make_executors(
+            self._specs.values(), plan.settings, plan.slots, plan.target, os.environ
+        )
         self._executors: Mapping[Isolation, Executor] = made
         async with AsyncExitStack() as stack:
             for executor in made.values():
@@ -131,6 +140,8 @@ class Assembly:
             state=self._state,
             watchdog=self._watchdog,
         )
+        if self._bound is not None:
+            self._bound.ready(self._worker)
         if plan.on_ready is not None:
             plan.on_ready(self._worker)
         yield
@@ -151,6 +162,7 @@ class Assembly:
             unknown_task_delay_s=settings.unknown_task_delay_s,
             claim_batch=settings.claim_batch,
             retention_s=settings.retention_s,
+            jobs_max=settings.recycle_after_jobs or None,
         )
 
     def _new_info(self) -> WorkerInfo:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from windlass.core.names import check_name, nearest
+from windlass.core.sizes import SIZE_MAX
 from windlass.errors import BadOption, BadSetting, UnknownSetting
 from windlass.model.jobs import CLAIM_BATCH_MAX
 
@@ -90,6 +91,20 @@ class Settings:
         "then they are released to other workers.",
         least=0,
         most=DAY_S,
+    )
+    recycle_after_jobs: int = _setting(
+        0,
+        "Jobs after which a worker process makes way for a fresh one, once what runs has ended; "
+        "also attempts after which a child process does (0 to 1,000,000,000; 0: never).",
+        least=0,
+        most=1_000_000_000,
+    )
+    recycle_above_bytes: int = _setting(
+        0,
+        "Resident memory in bytes above which a worker process makes way for a fresh one, once "
+        "what runs has ended (0 to 4 EiB; 0: no bound).",
+        least=0,
+        most=SIZE_MAX,
     )
     stall_limit_s: float = _setting(
         30.0,
@@ -190,6 +205,20 @@ def load_settings(
     sources = {name: given[name].source if name in given else "default" for name in _FIELDS}
     _check_renewal(settings, sources)
     return settings, sources
+
+
+def override_settings(
+    settings: Settings, sources: Mapping[str, str], overrides: Mapping[str, Any]
+) -> tuple[Settings, dict[str, str]]:
+    """Return settings with others in place of some, and their sources.
+
+    Raises: BadSetting, UnknownSetting.
+    """
+    given = _from_arguments(overrides)
+    overridden = dataclasses.replace(settings, **{n: each.value for n, each in given.items()})
+    named = {**sources, **{name: each.source for name, each in given.items()}}
+    _check_renewal(overridden, named)
+    return overridden, named
 
 
 # -- sources -----------------------------------------------------------------
@@ -356,4 +385,11 @@ def _shown(name: str, value: Any) -> Any:
     return masked_url(value) if isinstance(value, str) else "***"
 
 
-__all__ = ["NOT_SETTINGS", "PREFIX", "Settings", "load_settings", "masked_url"]
+__all__ = [
+    "NOT_SETTINGS",
+    "PREFIX",
+    "Settings",
+    "load_settings",
+    "masked_url",
+    "override_settings",
+]

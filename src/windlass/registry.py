@@ -6,12 +6,14 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar, overload
 
+from windlass.core.budget import budget_of
 from windlass.core.dependencies import needs_of
 from windlass.core.limits import Limit, check_limits
 from windlass.core.middleware import AttemptMiddleware, EnqueueMiddleware, check_middleware
 from windlass.core.names import check_name, nearest
 from windlass.core.retry import Delay, Retry, seconds_of
 from windlass.core.signature import Signature
+from windlass.core.sizes import Size
 from windlass.core.tasks import (
     TaskSpec,
     check_options,
@@ -30,6 +32,9 @@ TASK_OPTIONS = (
     "timeout",
     "expires",
     "isolation",
+    "memory_limit",
+    "cpu_limit",
+    "recycle_after_jobs",
     "around_attempt",
     "around_enqueue",
     "limits",
@@ -76,6 +81,9 @@ class Registry(ABC):
         timeout: Delay | None = None,
         expires: Delay | None = None,
         isolation: str | None = None,
+        memory_limit: Size | None = None,
+        cpu_limit: Delay | None = None,
+        recycle_after_jobs: int | None = None,
         around_attempt: Sequence[AttemptMiddleware] = (),
         around_enqueue: Sequence[EnqueueMiddleware] = (),
         limits: Sequence[Limit] = (),
@@ -90,6 +98,8 @@ class Registry(ABC):
         timeout:   limit of one attempt.  A plain function needs ``isolation="process"``.
         expires:   after this long in the queue a job does not start any more.
         isolation: "process" runs each attempt in a warm child which can be killed.
+        memory_limit, cpu_limit: bytes (or "512MB") and seconds of CPU which an attempt may use,
+                   and recycle_after_jobs: attempts which a child serves.  With "process" only.
         around_attempt, around_enqueue: middleware of this task, inside that of the app.
         limits:    how many of its jobs may run, or start, and whose turn it is; all hold.
         Raises:    BadTask, BadOption, BadMiddleware.
@@ -119,6 +129,9 @@ class Registry(ABC):
         timeout: Delay | None = None,
         expires: Delay | None = None,
         isolation: str | None = None,
+        memory_limit: Size | None = None,
+        cpu_limit: Delay | None = None,
+        recycle_after_jobs: int | None = None,
         around_attempt: Sequence[AttemptMiddleware] = (),
         around_enqueue: Sequence[EnqueueMiddleware] = (),
         limits: Sequence[Limit] = (),
@@ -128,6 +141,7 @@ class Registry(ABC):
         runs_in = isolation_of(task_name, function, isolation, timeout_s)
         needs = needs_of(task_name, function, runs_in)
         signature = Signature(task_name, function, needs.names if needs else ())
+        budget = budget_of(task_name, isolation, memory_limit, cpu_limit, recycle_after_jobs)
         return TaskSpec(
             name=task_name,
             function=function,
@@ -139,6 +153,9 @@ class Registry(ABC):
             retry=check_retry(retry),
             timeout_s=timeout_s,
             expires_s=None if expires is None else seconds_of("expires", expires),
+            memory_limit_bytes=budget.memory_bytes,
+            cpu_limit_s=budget.cpu_s,
+            recycle_after_jobs=budget.jobs,
             around_attempt=tuple(map(check_middleware, around_attempt)),
             around_enqueue=tuple(map(check_middleware, around_enqueue)),
             lanes=check_limits(task_name, limits, signature.names),

@@ -36,6 +36,11 @@ def pid() -> int:
     return os.getpid()
 
 
+@app.task(isolation="process", recycle_after_jobs=2)
+def pid_twice() -> int:
+    return os.getpid()
+
+
 @app.task(isolation="process")
 async def add_async(a: int, b: int) -> int:
     return a + b

@@ -13,12 +13,12 @@ from types import TracebackType
 from typing import Self
 
 from windlass.cli.reports import ReportReader
+from windlass.cli.signals import STACKS_SIGNAL, STOP_SIGNALS, terminal_hangs_up
 from windlass.engine.health import HealthServer
 from windlass.model.health import Health
 
 log = logging.getLogger("windlass.cli.supervisor")
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 RESTART_MIN_S, RESTART_MAX_S = 0.5, 10.0
 HEALTHY_S = 30.0
 FIRST_START_S = 10.0
@@ -35,6 +35,8 @@ def worker_command(
     queues: str | None = None,
     store: str | None = None,
     log_level: str | None = None,
+    max_jobs: int | None = None,
+    max_memory: int | None = None,
 ) -> list[str]:
     """Return the command that runs one worker process with these options."""
     options = {
@@ -42,6 +44,8 @@ def worker_command(
         "--queues": queues,
         "--store": store,
         "--log-level": log_level,
+        "--max-jobs": max_jobs,
+        "--max-memory": max_memory,
     }
     given = [f"{name}={value}" for name, value in options.items() if value is not None]
     return [sys.executable, "-m", "windlass", "worker", "--processes=1", *given, "--", target]
@@ -172,6 +176,9 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._signal)
+        hang_up = self._signal if terminal_hangs_up() else self._hang_up
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
+        loop.add_signal_handler(STACKS_SIGNAL, self._pass_on, STACKS_SIGNAL)
         async with AsyncExitStack() as stack:
             if self._address is not None:
                 server = await stack.enter_async_context(HealthServer(*self._address, self.health))
@@ -211,6 +218,8 @@ class Supervisor:
             elif code is None:
                 log.info("%s retires; a fresh one takes its place", child)
                 self._tending.create_task(self._see_off(child))
+            elif code == 0 and child.lived_s >= RESTART_MIN_S:
+                log.info("%s has retired; a fresh one takes its place", child)
             elif is_first and child.lived_s < FIRST_START_S and code in CONFIGURATION_CODES:
                 self._give_up(child, code)
             else:
@@ -261,8 +270,16 @@ class Supervisor:
         """Pass a stop on; the children hurry at the second one."""
         self._signals += 1
         self._stopping.set()
+        self._pass_on(signal.SIGTERM)
+
+    def _hang_up(self) -> None:
+        """Replace every child by a fresh one, which reads the code anew."""
+        log.info("SIGHUP: fresh processes take the place of all workers")
+        self._pass_on(signal.SIGHUP)
+
+    def _pass_on(self, number: signal.Signals) -> None:
         for child in self._children:
-            child.signal(signal.SIGTERM)
+            child.signal(number)
 
     def _give_up(self, child: Child, code: int) -> None:
         log.error("%s could not start; giving up", child)

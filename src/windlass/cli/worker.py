@@ -9,20 +9,23 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from windlass.app import App
 from windlass.cli.logs import configure_logging
 from windlass.cli.reports import Reporter
+from windlass.cli.signals import STOP_SIGNALS, dump_stacks_on_request, terminal_hangs_up
 from windlass.cli.target import load_app
 from windlass.core.address import address_of
+from windlass.core.sizes import bytes_of
 from windlass.engine.worker import Worker
 
 log = logging.getLogger("windlass.cli.worker")
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+T = TypeVar("T")
+
 THREADS_END_S = 0.5
 LEAVE_S = 2.0
 
@@ -47,19 +50,33 @@ def worker(
             help="Tell over HTTP whether it is live and ready; on loopback if no host is given.",
         ),
     ] = None,
+    max_jobs: Annotated[
+        int | None, typer.Option(min=1, help="Jobs after which a process is replaced.")
+    ] = None,
+    max_memory: Annotated[
+        str | None, typer.Option(help="Memory above which a process is replaced, such as 512MB.")
+    ] = None,
     lifeline: Annotated[int | None, typer.Option(hidden=True)] = None,
     report: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> int:
     """Run jobs until SIGTERM or Ctrl-C.
 
-    The first signal lets what runs end; the second releases it at once.
+    The first signal lets what runs end; the second releases it at once.  SIGHUP replaces the
+    process by a fresh one when what runs has ended.
     Exit code: 0 after an orderly stop, 2 for a mistake in the configuration, 3 without a store.
     """
+    max_bytes = None if max_memory is None else bytes_of("max-memory", max_memory)
     if processes > 1:
         from windlass.cli.supervisor import supervise, worker_command
 
         command = worker_command(
-            target, concurrency=concurrency, queues=queues, store=store, log_level=log_level
+            target,
+            concurrency=concurrency,
+            queues=queues,
+            store=store,
+            log_level=log_level,
+            max_jobs=max_jobs,
+            max_memory=max_bytes,
         )
         configure_logging(log_level or "info")
         address = None if health is None else address_of("health", health)
@@ -67,9 +84,11 @@ def worker(
     app = load_app(target)
     if store is not None:
         app.use_store(store)
+    given = {"recycle_after_jobs": max_jobs, "recycle_above_bytes": max_bytes}
+    app.use_settings(**{name: value for name, value in given.items() if value is not None})
     configure_logging(log_level or app.settings.log_level)
-    reporter = None if report is None else Reporter(report)
-    _run(_work(app, target, _names(queues), concurrency, health, lifeline, reporter))
+    own = OwnProcess(app, target, lifeline, None if report is None else Reporter(report))
+    own.run(queues=_names(queues), concurrency=concurrency, health=health)
     return 0
 
 
@@ -77,41 +96,6 @@ def _names(queues: str | None) -> list[str] | None:
     if queues is None:
         return None
     return [name for part in queues.split(",") if (name := part.strip())]
-
-
-async def _work(
-    app: App,
-    target: str,
-    queues: list[str] | None,
-    concurrency: int | None,
-    health: str | None,
-    lifeline: int | None,
-    reporter: Reporter | None,
-) -> None:
-    this = asyncio.current_task()
-    assert this is not None
-    stopper = Stopper(give_up=this.cancel)
-    loop = asyncio.get_running_loop()
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, stopper.signal)
-    if lifeline is not None:
-        os.set_inheritable(lifeline, False)
-        loop.add_reader(lifeline, _parent_is_gone, loop, lifeline, stopper)
-
-    def on_ready(worker: Worker) -> None:
-        stopper.ready(worker)
-        if reporter is not None:
-            reporter.ready(worker)
-
-    with contextlib.suppress(asyncio.CancelledError):
-        await app.run_worker(
-            queues=queues,
-            concurrency=concurrency,
-            target=target,
-            on_ready=on_ready,
-            health=health,
-            on_health=[] if reporter is None else [reporter.tell],
-        )
 
 
 class Stopper:
@@ -124,6 +108,11 @@ class Stopper:
         self._give_up = give_up
         self._worker: Worker | None = None
         self._signals = 0
+
+    @property
+    def was_told(self) -> bool:
+        """Whether a signal asked for the end."""
+        return self._signals > 0
 
     def ready(self, worker: Worker) -> None:
         """Take the worker that signals are meant for."""
@@ -140,6 +129,89 @@ class Stopper:
         else:
             self._worker.hurry()
 
+    def hang_up(self) -> None:
+        """Make way for a fresh process when what runs has ended."""
+        if self._worker is None:
+            self._give_up()
+        else:
+            log.info("SIGHUP: a fresh process follows when what runs has ended")
+            self._worker.retire()
+
+
+# -- the process -------------------------------------------------------------
+
+
+class OwnProcess:
+    """A worker in this very process: its signals, its parent if it has one, and its successor.
+
+    lifeline: a pipe that ends when the parent, a supervisor, is gone.
+    reporter: tells the supervisor.
+    """
+
+    def __init__(
+        self, app: App, target: str, lifeline: int | None, reporter: Reporter | None
+    ) -> None:
+        self._app = app
+        self._target = target
+        self._lifeline = lifeline
+        self._reporter = reporter
+        self._environ = dict(os.environ)
+
+    def run(self, *, queues: list[str] | None, concurrency: int | None, health: str | None) -> None:
+        """Work until a stop.  Where the worker has retired and nobody stands above this process,
+        it begins again: a fresh interpreter under the same process id."""
+        work = self._work(queues=queues, concurrency=concurrency, health=health)
+        begins_again = _run(work, leave=self._leave)
+        if begins_again:
+            self._begin_again()
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+    async def _work(self, **options: Any) -> bool:
+        """Run the worker; return whether a fresh process is to follow."""
+        this = asyncio.current_task()
+        assert this is not None
+        stopper = self._stopper = Stopper(give_up=this.cancel)
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, stopper.signal)
+        hang_up = stopper.signal if terminal_hangs_up() else stopper.hang_up
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
+        dump_stacks_on_request()
+        if self._lifeline is not None:
+            os.set_inheritable(self._lifeline, False)
+            loop.add_reader(self._lifeline, _parent_is_gone, loop, self._lifeline, stopper)
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._app.run_worker(
+                target=self._target,
+                on_ready=self._take_worker,
+                on_health=[] if self._reporter is None else [self._reporter.tell],
+                **options,
+            )
+        return self._begins_again
+
+    @property
+    def _begins_again(self) -> bool:
+        return self._lifeline is None and not self._stopper.was_told
+
+    def _take_worker(self, worker: Worker) -> None:
+        self._stopper.ready(worker)
+        if self._reporter is not None:
+            self._reporter.ready(worker)
+
+    def _leave(self) -> None:
+        """Leave at once, whatever other threads do."""
+        if self._begins_again:
+            self._begin_again()
+        _flush()
+        os._exit(0)
+
+    def _begin_again(self) -> None:
+        log.info("a fresh process takes over")
+        _flush()
+        command = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, command, self._environ)  # noqa: S606
+
 
 def _parent_is_gone(loop: asyncio.AbstractEventLoop, lifeline: int, stopper: Stopper) -> None:
     loop.remove_reader(lifeline)
@@ -147,19 +219,15 @@ def _parent_is_gone(loop: asyncio.AbstractEventLoop, lifeline: int, stopper: Sto
     stopper.signal()
 
 
-# -- the process -------------------------------------------------------------
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
+def _run(work: Coroutine[Any, Any, T], *, leave: Callable[[], None]) -> T:
     """Run the loop to its end; no thread of user code can hold the process after it."""
     runner = asyncio.Runner(loop_factory=_loop_factory())
     try:
-        runner.run(work)
-        _leave_if_threads_are_deaf()
+        result = runner.run(work)
+        _leave_if_threads_are_deaf(leave)
     finally:
         runner.close()
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    return result
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -170,15 +238,15 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _leave_if_threads_are_deaf() -> None:
+def _leave_if_threads_are_deaf(leave: Callable[[], None]) -> None:
     """Leave at once if attempts go on in threads; soon, if other threads hold the exit up."""
     end = time.monotonic() + THREADS_END_S
     for thread in _attempt_threads():
         thread.join(max(0.0, end - time.monotonic()))
     if deaf := _attempt_threads():
         log.warning("%d threads ignore their cancellation and are left behind", len(deaf))
-        _leave_now()
-    watch = threading.Timer(LEAVE_S, _leave_if_held)
+        leave()
+    watch = threading.Timer(LEAVE_S, _leave_if_held, (leave,))
     watch.daemon = True
     watch.start()
 
@@ -187,15 +255,14 @@ def _attempt_threads() -> list[threading.Thread]:
     return [each for each in threading.enumerate() if each.name.startswith("windlass-thread-")]
 
 
-def _leave_if_held() -> None:
+def _leave_if_held(leave: Callable[[], None]) -> None:
     held = [each for each in threading.enumerate() if not each.daemon]
     if any(each is not threading.main_thread() for each in held):
         log.warning("threads that user code began hold the exit up and are left behind")
-        _leave_now()
+        leave()
 
 
-def _leave_now() -> None:
+def _flush() -> None:
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)

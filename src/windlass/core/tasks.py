@@ -46,6 +46,9 @@ class TaskSpec:
     retry: Retry | None = None
     timeout_s: float | None = None
     expires_s: float | None = None
+    memory_limit_bytes: int | None = None
+    cpu_limit_s: float | None = None
+    recycle_after_jobs: int | None = None
     result_limit_bytes: int = 256 * 1024
     around_attempt: tuple[Any, ...] = ()
     around_enqueue: tuple[Any, ...] = ()

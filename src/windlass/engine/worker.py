@@ -40,7 +40,10 @@ NOBODY = Observers()
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """How a worker behaves.  Seconds and counts; the settings of the same names say more."""
+    """How a worker behaves.  Seconds and counts; the settings of the same names say more.
+
+    jobs_max: after so many jobs it retires; None for no end.
+    """
 
     queues: tuple[str, ...] = ("default",)
     slots: int = 16
@@ -53,6 +56,7 @@ class WorkerOptions:
     unknown_task_delay_s: float = 5.0
     claim_batch: int = CLAIM_BATCH_MAX
     retention_s: float | None = None
+    jobs_max: int | None = None
 
 
 class Running:
@@ -114,6 +118,7 @@ class Worker:
         self._hurry = asyncio.Event()
         self._idle: asyncio.Task[object] | None = None
         self._doubt_ends_at: float | None = None
+        self.jobs_started = 0
         self.jobs_done = 0
         self._settler = Settler(store, settled=self._settled, pulse=self._watchdog.pulse("settle"))
         self._keeper = LeaseKeeper(
@@ -218,6 +223,8 @@ class Worker:
         if self._doubt_ends_at is not None:
             await self._take_unanswered(self._doubt_ends_at)
         limit = min(self._options.slots - len(self._running), self._options.claim_batch)
+        if self._options.jobs_max is not None:
+            limit = min(limit, self._options.jobs_max - self.jobs_started)
         if limit <= 0:
             return True
         worker = self._keeper.info.id
@@ -254,6 +261,9 @@ class Worker:
                 self._hand_over(claim, Released())
             else:
                 self._start(claim)
+        if self._options.jobs_max is not None and self.jobs_started >= self._options.jobs_max:
+            log.info("the worker retires: it has begun %d jobs", self.jobs_started)
+            self.retire()
 
     async def _rest(self, wait: Callable[[], Coroutine[Any, Any, object]]) -> None:
         """Await what is for others to bring about, however long it takes."""
@@ -285,6 +295,7 @@ class Worker:
             return
         running = Running(claim, spec, self._now() if self._is_observed else 0.0, self._state)
         self._running[claim.job_id] = running
+        self.jobs_started += 1
         if self._is_observed:
             self._tell_of_claim(NoticeKind.STARTED, claim)
         running.task = _start_task(self._attempt(running))

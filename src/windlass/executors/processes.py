@@ -39,6 +39,8 @@ class ProcessExecutor:
     clock:   tells attempts with a time limit when that will end.
     Limits:  the time limit of a task begins when its code does, not while a child starts;
              a child that is not ready within ``start_timeout_s`` is a failed attempt.
+    Recycle: a child that has served ``recycle_after_jobs`` attempts, or as many as the task of
+             the last one says, is not used again.
     Raises:  AppNotFound, when there is no target that a child could import.
     """
 
@@ -51,6 +53,7 @@ class ProcessExecutor:
         python: str = sys.executable,
         start_timeout_s: float = START_TIMEOUT_S,
         clock: Clock | None = None,
+        recycle_after_jobs: int | None = None,
     ) -> None:
         assert slots > 0
         self._target = importable_target(target)
@@ -58,6 +61,7 @@ class ProcessExecutor:
         self._python = python
         self._start_timeout_s = start_timeout_s
         self._clock = clock
+        self._recycle_after_jobs = recycle_after_jobs
         self._free = asyncio.Semaphore(slots)
         self._idle: list[_Child] = []
         self._children: set[_Child] = set()
@@ -100,7 +104,7 @@ class ProcessExecutor:
             if outcome is None:
                 await self._discard(child)
                 outcome = self._outcome_of_death(spec, child, context)
-            elif child.is_usable and not self._stopped:
+            elif self._is_of_use(child, spec):
                 self._idle.append(child)
             else:
                 await self._discard(child)
@@ -146,6 +150,13 @@ class ProcessExecutor:
             return Released(started=True)
         return outcome_told(spec, ChildDied(spec.name, child.cause_of_death()), context)
 
+    def _is_of_use(self, child: "_Child", spec: TaskSpec) -> bool:
+        """Tell whether a child that has just served may serve again."""
+        child.served += 1
+        limit = spec.recycle_after_jobs or self._recycle_after_jobs
+        is_worn = limit is not None and child.served >= limit
+        return child.is_usable and not is_worn and not self._stopped
+
     # -- the children --------------------------------------------------------
 
     def _take_child(self) -> "_Child":
@@ -177,6 +188,7 @@ class _Child:
     def __init__(self, python: str, environ: Mapping[str, str], lifeline_fd: int) -> None:
         self.is_alive = True
         self.is_warm = False
+        self.served = 0
         self._was_killed = False
         self._loop = asyncio.get_running_loop()
         self._gone = asyncio.Event()
