@@ -41,6 +41,8 @@ WindlassError
     ├── JobFailed               the job ended in ``failed``
     ├── JobCancelled            the job ended in ``cancelled``
     ├── AttemptTimeout          an attempt ran longer than its limit
+    ├── MemoryExceeded          an attempt wanted more memory than its limit
+    ├── CpuExceeded             an attempt used more CPU time than its limit
     ├── AttemptCancelled        an attempt was stopped by a cancel request
     ├── MiddlewareBroke         a middleware broke the rules of proceeding
     ├── DependencyBroke         a dependency did not yield exactly once
@@ -578,6 +580,33 @@ class AttemptTimeout(TaskError):
 
     def __str__(self) -> str:
         return f"task {self.task!r} ran longer than its timeout of {self.limit_s:g} s"
+
+
+class MemoryExceeded(TaskError):
+    """An attempt wanted more memory than its task's ``memory_limit``."""
+
+    def __init__(self, task: str, limit_bytes: int) -> None:
+        super().__init__(task, limit_bytes)
+        self.task = task
+        self.limit_bytes = limit_bytes
+
+    def __str__(self) -> str:
+        return (
+            f"task {self.task!r} wanted more than its memory_limit of {self.limit_bytes:,} bytes; "
+            "work in smaller pieces, or raise the limit"
+        )
+
+
+class CpuExceeded(TaskError):
+    """An attempt used more CPU time than its task's ``cpu_limit``."""
+
+    def __init__(self, task: str, limit_s: float) -> None:
+        super().__init__(task, limit_s)
+        self.task = task
+        self.limit_s = limit_s
+
+    def __str__(self) -> str:
+        return f"task {self.task!r} used more than its cpu_limit of {self.limit_s:g} s of CPU time"
 
 
 class AttemptCancelled(TaskError):

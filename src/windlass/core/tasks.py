@@ -19,6 +19,7 @@ from windlass.errors import (
     BadArguments,
     BadOption,
     BadTask,
+    MemoryExceeded,
     MiddlewareBroke,
     NotEncodable,
     PayloadTooLarge,
@@ -112,6 +113,10 @@ def outcome_of(spec: TaskSpec, error: BaseException, *, skip_frames: int = 1) ->
                 reason=Reason.TIMEOUT,
                 retryable=not isinstance(error, spec.retry_policy.never),
             )
+        case MemoryError() if spec.memory_limit_bytes is not None:
+            exceeded = MemoryExceeded(spec.name, spec.memory_limit_bytes)
+            exceeded.__cause__ = error  # it shows where the code was
+            return outcome_of(spec, exceeded)
         case _:
             retryable = not isinstance(error, _HOPELESS) and spec.retry_policy.covers(error)
             return Failed(error_info(error, skip_frames=skip_frames), retryable=retryable)

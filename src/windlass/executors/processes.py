@@ -13,10 +13,19 @@ from pathlib import Path
 
 import msgspec
 
+from windlass.core.capture import type_name
 from windlass.core.context import Context
 from windlass.core.tasks import TaskSpec, outcome_told
-from windlass.errors import AppNotFound, AttemptTimeout, ChildDied
+from windlass.errors import (
+    AppNotFound,
+    AttemptTimeout,
+    ChildDied,
+    CpuExceeded,
+    MemoryExceeded,
+    TaskError,
+)
 from windlass.executors import frames
+from windlass.executors.budget import budget_exceeded, is_limited
 from windlass.model.jobs import Claim
 from windlass.model.outcomes import Failed, Outcome, Released
 from windlass.ports import Clock
@@ -26,6 +35,9 @@ REAP_WAIT_S = 2.0
 FRAME_SLACK_BYTES = 1024 * 1024  # an error's text is bounded well below this
 RECEIVE_BYTES = 64 * 1024
 OWN_PREFIX = "WINDLASS_"
+
+
+_OVER_BUDGET = {type_name(CpuExceeded), type_name(MemoryExceeded)}
 
 
 class ProcessExecutor:
@@ -104,7 +116,7 @@ class ProcessExecutor:
             if outcome is None:
                 await self._discard(child)
                 outcome = self._outcome_of_death(spec, child, context)
-            elif self._is_of_use(child, spec):
+            elif self._is_of_use(child, spec, outcome):
                 self._idle.append(child)
             else:
                 await self._discard(child)
@@ -121,6 +133,9 @@ class ProcessExecutor:
         if self._clock is not None and spec.timeout_s is not None:
             context.deadline = self._clock.now() + timedelta(seconds=spec.timeout_s)
         start = frames.Start(claim, context.deadline)
+        enforcing = None
+        if is_limited(spec):
+            enforcing = asyncio.create_task(child.kill_over_budget(spec))
         try:
             async with asyncio.timeout(spec.timeout_s):
                 answer = await child.ask(start, spec.result_limit_bytes + FRAME_SLACK_BYTES)
@@ -128,6 +143,9 @@ class ProcessExecutor:
             child.kill()
             assert spec.timeout_s is not None
             return outcome_told(spec, AttemptTimeout(spec.name, spec.timeout_s), context)
+        finally:
+            if enforcing is not None:
+                enforcing.cancel()
         return answer.outcome if isinstance(answer, frames.Ended) else None
 
     async def _warm_up(self, child: "_Child", spec: TaskSpec, context: Context) -> Outcome | None:
@@ -148,11 +166,18 @@ class ProcessExecutor:
     def _outcome_of_death(self, spec: TaskSpec, child: "_Child", context: Context) -> Outcome:
         if self._stopped:
             return Released(started=True)
-        return outcome_told(spec, ChildDied(spec.name, child.cause_of_death()), context)
+        if child.exceeded is not None:
+            return outcome_told(spec, child.exceeded, context)
+        why = child.cause_of_death()
+        if spec.memory_limit_bytes is not None:
+            why += f" (its memory_limit is {spec.memory_limit_bytes:,} bytes)"
+        return outcome_told(spec, ChildDied(spec.name, why), context)
 
-    def _is_of_use(self, child: "_Child", spec: TaskSpec) -> bool:
+    def _is_of_use(self, child: "_Child", spec: TaskSpec, outcome: Outcome) -> bool:
         """Tell whether a child that has just served may serve again."""
         child.served += 1
+        if isinstance(outcome, Failed) and outcome.error.type in _OVER_BUDGET:
+            return False  # what filled it may still be there
         limit = spec.recycle_after_jobs or self._recycle_after_jobs
         is_worn = limit is not None and child.served >= limit
         return child.is_usable and not is_worn and not self._stopped
@@ -189,6 +214,7 @@ class _Child:
         self.is_alive = True
         self.is_warm = False
         self.served = 0
+        self.exceeded: TaskError | None = None
         self._was_killed = False
         self._loop = asyncio.get_running_loop()
         self._gone = asyncio.Event()
@@ -259,6 +285,11 @@ class _Child:
         self._was_killed = True
         if self.is_alive:
             _kill_group(self._process.pid)
+
+    async def kill_over_budget(self, spec: TaskSpec) -> None:
+        """Kill the child when it uses more than its attempt may; to be cancelled at its end."""
+        self.exceeded = await budget_exceeded(spec, self._process.pid)
+        self.kill()
 
     async def wait_until_gone(self, limit_s: float) -> None:
         """Wait until the child has been reaped, or for ``limit_s``."""
