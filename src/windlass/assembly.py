@@ -163,6 +163,8 @@ class Assembly:
             claim_batch=settings.claim_batch,
             retention_s=settings.retention_s,
             jobs_max=settings.recycle_after_jobs or None,
+            thread_slots=settings.thread_slots or None,
+            process_slots=settings.process_slots or None,
         )
 
     def _new_info(self) -> WorkerInfo:

@@ -57,6 +57,20 @@ class Settings:
         least=1,
         most=10_000,
     )
+    thread_slots: int = _setting(
+        0,
+        "Threads for plain functions in each worker process (0 to 10,000; 0: as many as "
+        "`concurrency`).",
+        least=0,
+        most=10_000,
+    )
+    process_slots: int = _setting(
+        0,
+        'Child processes for tasks with `isolation="process"` in each worker process '
+        "(0 to 10,000; 0: as many as `concurrency`).",
+        least=0,
+        most=10_000,
+    )
     lease_s: float = _setting(
         15.0,
         "Seconds that a worker may stay silent before its jobs go to another worker "

@@ -84,13 +84,13 @@ def _make_executor(
         case "thread":
             from windlass.executors.threads import ThreadExecutor
 
-            return ThreadExecutor(slots)
+            return ThreadExecutor(settings.thread_slots or slots)
         case "process":
             from windlass.executors.processes import ProcessExecutor
 
             return ProcessExecutor(
                 target,
-                slots,
+                settings.process_slots or slots,
                 environ=environ,
                 clock=SystemClock(),
                 recycle_after_jobs=settings.recycle_after_jobs or None,

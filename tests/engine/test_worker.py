@@ -47,7 +47,8 @@ class World:
         self.client = Client(store)
 
     async def enqueue(self, payload: bytes = b"{}", task: str = "t", **options: Any) -> JobId:
-        request = JobRequest(id=new_id(), task=task, queue="default", payload=payload, **options)
+        options.setdefault("queue", "default")
+        request = JobRequest(id=new_id(), task=task, payload=payload, **options)
         [job_id] = await self.client.enqueue([request])
         return job_id
 

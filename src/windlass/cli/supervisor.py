@@ -28,26 +28,13 @@ CONFIGURATION_CODES = frozenset({2, 3})
 STOPPED_CODES = frozenset({0, -signal.SIGTERM})  # the latter: it came before the worker was up
 
 
-def worker_command(
-    target: str,
-    *,
-    concurrency: int | None = None,
-    queues: str | None = None,
-    store: str | None = None,
-    log_level: str | None = None,
-    max_jobs: int | None = None,
-    max_memory: int | None = None,
-) -> list[str]:
-    """Return the command that runs one worker process with these options."""
-    options = {
-        "--concurrency": concurrency,
-        "--queues": queues,
-        "--store": store,
-        "--log-level": log_level,
-        "--max-jobs": max_jobs,
-        "--max-memory": max_memory,
-    }
-    given = [f"{name}={value}" for name, value in options.items() if value is not None]
+def worker_command(target: str, **options: str | int | None) -> list[str]:
+    """Return the command that runs one worker process with these options; None is no option."""
+    given = [
+        f"--{name.replace('_', '-')}={value}"
+        for name, value in options.items()
+        if value is not None
+    ]
     return [sys.executable, "-m", "windlass", "worker", "--processes=1", *given, "--", target]
 
 

@@ -30,34 +30,48 @@ THREADS_END_S = 0.5
 LEAVE_S = 2.0
 
 
+Target = Annotated[str, typer.Argument(help="The app, as module:attribute.", envvar="WINDLASS_APP")]
+Processes = Annotated[int, typer.Option(min=1, help="Worker processes.")]
+Concurrency = Annotated[
+    int | None, typer.Option(min=1, help="Jobs at the same time, in each process.")
+]
+ThreadSlots = Annotated[
+    int | None, typer.Option(min=1, help="Threads for plain functions, in each process.")
+]
+ProcessSlots = Annotated[
+    int | None, typer.Option(min=1, help="Children for isolated tasks, in each process.")
+]
+Queues = Annotated[str | None, typer.Option(help="Queues to serve, separated by commas.")]
+Store = Annotated[str | None, typer.Option(help="URL of the store, over the app's own.")]
+LogLevel = Annotated[str | None, typer.Option(help="debug, info, warning or error.")]
+HealthAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[HOST:]PORT",
+        help="Tell over HTTP whether it is live and ready; on loopback if no host is given.",
+    ),
+]
+MaxJobs = Annotated[int | None, typer.Option(min=1, help="Jobs after which a process is replaced.")]
+MaxMemory = Annotated[
+    str | None, typer.Option(help="Memory above which a process is replaced, such as 512MB.")
+]
+Descriptor = Annotated[int | None, typer.Option(hidden=True)]
+
+
 def worker(
-    target: Annotated[
-        str, typer.Argument(help="The app, as module:attribute.", envvar="WINDLASS_APP")
-    ],
-    processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
-    concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Jobs at the same time, in each process.")
-    ] = None,
-    queues: Annotated[
-        str | None, typer.Option(help="Queues to serve, separated by commas.")
-    ] = None,
-    store: Annotated[str | None, typer.Option(help="URL of the store, over the app's own.")] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
-    health: Annotated[
-        str | None,
-        typer.Option(
-            metavar="[HOST:]PORT",
-            help="Tell over HTTP whether it is live and ready; on loopback if no host is given.",
-        ),
-    ] = None,
-    max_jobs: Annotated[
-        int | None, typer.Option(min=1, help="Jobs after which a process is replaced.")
-    ] = None,
-    max_memory: Annotated[
-        str | None, typer.Option(help="Memory above which a process is replaced, such as 512MB.")
-    ] = None,
-    lifeline: Annotated[int | None, typer.Option(hidden=True)] = None,
-    report: Annotated[int | None, typer.Option(hidden=True)] = None,
+    target: Target,
+    processes: Processes = 1,
+    concurrency: Concurrency = None,
+    thread_slots: ThreadSlots = None,
+    process_slots: ProcessSlots = None,
+    queues: Queues = None,
+    store: Store = None,
+    log_level: LogLevel = None,
+    health: HealthAddress = None,
+    max_jobs: MaxJobs = None,
+    max_memory: MaxMemory = None,
+    lifeline: Descriptor = None,
+    report: Descriptor = None,
 ) -> int:
     """Run jobs until SIGTERM or Ctrl-C.
 
@@ -65,30 +79,36 @@ def worker(
     process by a fresh one when what runs has ended.
     Exit code: 0 after an orderly stop, 2 for a mistake in the configuration, 3 without a store.
     """
-    max_bytes = None if max_memory is None else bytes_of("max-memory", max_memory)
+    settings = {
+        "concurrency": concurrency,
+        "thread_slots": thread_slots,
+        "process_slots": process_slots,
+        "recycle_after_jobs": max_jobs,
+        "recycle_above_bytes": None if max_memory is None else bytes_of("max-memory", max_memory),
+    }
+    address = None if health is None else address_of("health", health)
     if processes > 1:
         from windlass.cli.supervisor import supervise, worker_command
 
+        options = {"queues": queues, "store": store, "log_level": log_level}
+        configure_logging(log_level or "info")
         command = worker_command(
             target,
+            **options,
             concurrency=concurrency,
-            queues=queues,
-            store=store,
-            log_level=log_level,
+            thread_slots=thread_slots,
+            process_slots=process_slots,
             max_jobs=max_jobs,
-            max_memory=max_bytes,
+            max_memory=max_memory,
         )
-        configure_logging(log_level or "info")
-        address = None if health is None else address_of("health", health)
         return supervise(command, processes, address=address)
     app = load_app(target)
     if store is not None:
         app.use_store(store)
-    given = {"recycle_after_jobs": max_jobs, "recycle_above_bytes": max_bytes}
-    app.use_settings(**{name: value for name, value in given.items() if value is not None})
+    app.use_settings(**{name: value for name, value in settings.items() if value is not None})
     configure_logging(log_level or app.settings.log_level)
     own = OwnProcess(app, target, lifeline, None if report is None else Reporter(report))
-    own.run(queues=_names(queues), concurrency=concurrency, health=health)
+    own.run(queues=_names(queues), health=health)
     return 0
 
 
@@ -157,10 +177,10 @@ class OwnProcess:
         self._reporter = reporter
         self._environ = dict(os.environ)
 
-    def run(self, *, queues: list[str] | None, concurrency: int | None, health: str | None) -> None:
+    def run(self, *, queues: list[str] | None, health: str | None) -> None:
         """Work until a stop.  Where the worker has retired and nobody stands above this process,
         it begins again: a fresh interpreter under the same process id."""
-        work = self._work(queues=queues, concurrency=concurrency, health=health)
+        work = self._work(queues=queues, health=health)
         begins_again = _run(work, leave=self._leave)
         if begins_again:
             self._begin_again()

@@ -20,6 +20,7 @@ from windlass.core.middleware import AttemptCall, attempt_through
 from windlass.core.tasks import Isolation, TaskSpec, retry_delay_s
 from windlass.engine.lease import LeaseKeeper
 from windlass.engine.observers import Observers
+from windlass.engine.pools import Pools
 from windlass.engine.settler import Settler
 from windlass.engine.upkeep import Upkeep
 from windlass.engine.watchdog import Watchdog
@@ -43,6 +44,7 @@ class WorkerOptions:
     """How a worker behaves.  Seconds and counts; the settings of the same names say more.
 
     jobs_max: after so many jobs it retires; None for no end.
+    thread_slots, process_slots: places of these pools; None for as many as ``slots``.
     """
 
     queues: tuple[str, ...] = ("default",)
@@ -57,6 +59,8 @@ class WorkerOptions:
     claim_batch: int = CLAIM_BATCH_MAX
     retention_s: float | None = None
     jobs_max: int | None = None
+    thread_slots: int | None = None
+    process_slots: int | None = None
 
 
 class Running:
@@ -112,6 +116,12 @@ class Worker:
         self._limited: set[JobId] = set()  # under limits, and not settled yet
         self._bell: Bell | None = None
         self._running: dict[JobId, Running] = {}
+        places: dict[Isolation, int | None] = {
+            "thread": options.thread_slots,
+            "process": options.process_slots,
+        }
+        self._pools = Pools(specs.values(), options.slots, places)
+        self._pool_room = asyncio.Event()
         self._room = asyncio.Event()
         self._stop = asyncio.Event()
         self._patience_ends = asyncio.Event()
@@ -204,9 +214,21 @@ class Worker:
                 is_there_more = await self._claim_once()
                 self._pulse.beat(self._options.poll_s)
                 if not is_there_more:
-                    await self._pause(lambda: bell.wait(self._options.poll_s))
+                    await self._pause(lambda: self._news(bell))
         finally:
             bell.close()
+
+    async def _news(self, bell: Bell) -> None:
+        """Return when there may be more to claim: new jobs, or room in a pool that was full."""
+        if not self._pools:
+            await bell.wait(self._options.poll_s)
+            return
+        rung = asyncio.ensure_future(bell.wait(self._options.poll_s))
+        freed = asyncio.ensure_future(self._pool_room.wait())
+        try:
+            await asyncio.wait({rung, freed}, return_when="FIRST_COMPLETED")
+        finally:
+            await _end(rung, freed)
 
     async def _claim_once(self) -> bool:
         """Fill the free slots; False if the queues hold no more than was taken."""
@@ -222,14 +244,28 @@ class Worker:
             return True
         if self._doubt_ends_at is not None:
             await self._take_unanswered(self._doubt_ends_at)
+        is_there_more = False
+        self._pool_room.clear()
+        for queues, room in self._pools.room(self._options.queues):
+            limit = self._limit(room)
+            if limit <= 0:
+                return True
+            is_there_more |= await self._claim(queues, limit)
+        return is_there_more
+
+    def _limit(self, room: int | None) -> int:
         limit = min(self._options.slots - len(self._running), self._options.claim_batch)
+        if room is not None:
+            limit = min(limit, room)
         if self._options.jobs_max is not None:
             limit = min(limit, self._options.jobs_max - self.jobs_started)
-        if limit <= 0:
-            return True
+        return 0 if self._stop.is_set() else limit
+
+    async def _claim(self, queues: Sequence[str], limit: int) -> bool:
+        """Claim from some queues; False if they hold no more than was taken."""
         worker = self._keeper.info.id
         try:
-            claims = await self._store.claim(worker, self._options.queues, limit)
+            claims = await self._store.claim(worker, queues, limit)
         except UnavailableError:
             self._doubt_ends_at = self._now() + self._options.lease_s
             raise
@@ -296,6 +332,7 @@ class Worker:
         running = Running(claim, spec, self._now() if self._is_observed else 0.0, self._state)
         self._running[claim.job_id] = running
         self.jobs_started += 1
+        self._pools.enter(claim.queue, spec.isolation)
         if self._is_observed:
             self._tell_of_claim(NoticeKind.STARTED, claim)
         running.task = _start_task(self._attempt(running))
@@ -318,6 +355,8 @@ class Worker:
         if self._running.get(claim.job_id) is running:
             del self._running[claim.job_id]
         self._room.set()
+        if self._pools.leave(spec.isolation):
+            self._pool_room.set()
         if outcome is not None:
             self._settle(running, outcome)
         elif self._is_observed:  # its lease is gone; nothing is written of it
