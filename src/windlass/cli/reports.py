@@ -12,6 +12,7 @@ from windlass.model.health import Health, Report
 REASONS_MAX, REASON_LENGTH_MAX = 8, 200  # so that a report is written in one piece
 LINE_BYTES_MAX = 64 * 1024
 READ_BYTES = 64 * 1024
+FRESH_S = 3.0
 
 
 class Reporter:
@@ -39,6 +40,7 @@ class Reporter:
             ),
             running=0 if worker is None else worker.running,
             slots=0 if worker is None else worker.slots,
+            backlog=worker is not None and worker.has_backlog,
             retiring=worker is not None and worker.is_retiring,
         )
         with suppress(BlockingIOError, BrokenPipeError):
@@ -57,6 +59,11 @@ class ReportReader:
         self.heard_at = self._loop.time()
         self.is_retiring = asyncio.Event()
         self._loop.add_reader(self._fd, self._read)
+
+    @property
+    def fresh(self) -> Report | None:
+        """The last report, unless it is old."""
+        return self.last if self.silent_s < FRESH_S else None
 
     @property
     def silent_s(self) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import signal
@@ -12,6 +13,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
+from windlass.cli.autoscale import Rules, Trend, decide
 from windlass.cli.reports import ReportReader
 from windlass.cli.signals import STACKS_SIGNAL, STOP_SIGNALS, terminal_hangs_up
 from windlass.engine.health import HealthServer
@@ -38,14 +40,21 @@ def worker_command(target: str, **options: str | int | None) -> list[str]:
     return [sys.executable, "-m", "windlass", "worker", "--processes=1", *given, "--", target]
 
 
-def supervise(command: list[str], processes: int, *, address: tuple[str, int] | None = None) -> int:
-    """Run ``processes`` workers until told to stop; return the exit code for this process.
+def supervise(
+    command: list[str],
+    rules: Rules,
+    *,
+    address: tuple[str, int] | None = None,
+    tell: Sequence[Callable[[Health], object]] = (),
+) -> int:
+    """Run worker processes until told to stop; return the exit code for this process.
 
     address: of the health endpoint, which speaks for all of them; None for none.
+    tell:    called every half second with the health of all together.
     Raises:  CannotListen.
     """
     with Lifeline() as lifeline:
-        return asyncio.run(Supervisor(command, processes, lifeline, address=address).run())
+        return asyncio.run(Supervisor(command, rules, lifeline, address=address, tell=tell).run())
 
 
 class Lifeline:
@@ -79,12 +88,19 @@ class Place:
     """Where one worker process after the other runs.
 
     was_ready: whether one of them has been ready.
+    is_closed: whether nobody follows the process that runs there.
     """
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.was_ready = False
         self.child: Child | None = None
+        self.is_closed = False
+
+    @property
+    def what_follows(self) -> str:
+        """What a message says of the time after its child."""
+        return "" if self.is_closed else "; a fresh one takes its place"
 
 
 class Child:
@@ -142,7 +158,7 @@ class Supervisor:
     def __init__(
         self,
         command: list[str],
-        processes: int,
+        rules: Rules,
         lifeline: Lifeline,
         *,
         address: tuple[str, int] | None = None,
@@ -152,7 +168,10 @@ class Supervisor:
         self._lifeline = lifeline
         self._address = address
         self._tell = tell
-        self._places = [Place(number) for number in range(1, processes + 1)]
+        self._rules = rules
+        self._trend = Trend()
+        self._numbers = itertools.count(1)
+        self._places = [Place(next(self._numbers)) for _ in range(rules.bounds.least)]
         self._children: set[Child] = set()
         self._signals = 0
         self._stopping = asyncio.Event()
@@ -187,26 +206,53 @@ class Supervisor:
 
     async def _look(self) -> None:
         while True:
-            health = self.health()
-            for tell in self._tell:
-                tell(health)
+            self._announce()
+            if self._rules.bounds.least < self._rules.bounds.most:
+                self._scale()
             await asyncio.sleep(LOOK_S)
+
+    def _announce(self) -> None:
+        health = self.health()
+        for tell in self._tell:
+            tell(health)
+
+    def _scale(self) -> None:
+        """Act on what is decided of the number of processes."""
+        if self._stopping.is_set():
+            return
+        reports = [place.child.reports.fresh if place.child else None for place in self._places]
+        now = asyncio.get_running_loop().time()
+        self._trend, step = decide(self._trend, reports, now, self._rules)
+        if step > 0:
+            place = Place(next(self._numbers))
+            log.info("all slots are busy: a process more, %d in all", len(self._places) + 1)
+            self._places.append(place)
+            self._tending.create_task(self._tend(place))
+        elif step < 0:
+            log.info("a process is too many: one less, %d in all", len(self._places) - 1)
+            self._close(min(self._places, key=_load))
+
+    def _close(self, place: Place) -> None:
+        place.is_closed = True
+        self._places.remove(place)
+        if place.child is not None:
+            place.child.signal(signal.SIGHUP)
 
     # -- the children --------------------------------------------------------
 
     async def _tend(self, place: Place) -> None:
         """Keep one place filled: start a child, and another one when it dies or retires."""
         delay_s, is_first = RESTART_MIN_S, True
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and not place.is_closed:
             child = await self._start(place)
             code = await child.ended_or_retiring()
             if self._stopping.is_set():
                 self._note_stopped(child, await child.ended())
             elif code is None:
-                log.info("%s retires; a fresh one takes its place", child)
+                log.info("%s retires%s", child, place.what_follows)
                 self._tending.create_task(self._see_off(child))
             elif code == 0 and child.lived_s >= RESTART_MIN_S:
-                log.info("%s has retired; a fresh one takes its place", child)
+                log.info("%s has retired%s", child, place.what_follows)
             elif is_first and child.lived_s < FIRST_START_S and code in CONFIGURATION_CODES:
                 self._give_up(child, code)
             else:
@@ -257,6 +303,7 @@ class Supervisor:
         """Pass a stop on; the children hurry at the second one."""
         self._signals += 1
         self._stopping.set()
+        self._announce()
         self._pass_on(signal.SIGTERM)
 
     def _hang_up(self) -> None:
@@ -306,6 +353,12 @@ def fleet_health(
     if stopping:
         wants.append("it was told to stop")
     return Health(stalls=tuple(stalls), wants=tuple(wants), stopping=stopping)
+
+
+def _load(place: Place) -> tuple[int, int]:
+    """Order places by the attempts of their processes; of equals, the youngest first."""
+    report = place.child.reports.last if place.child else None
+    return (report.running if report else 0, -place.number)
 
 
 def ending(code: int) -> str:

@@ -8,19 +8,22 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from windlass.app import App
+from windlass.cli.autoscale import Rules, bounds_of
 from windlass.cli.logs import configure_logging
 from windlass.cli.reports import Reporter
 from windlass.cli.signals import STOP_SIGNALS, dump_stacks_on_request, terminal_hangs_up
 from windlass.cli.target import load_app
 from windlass.core.address import address_of
 from windlass.core.sizes import bytes_of
+from windlass.engine.notify import Notifier
 from windlass.engine.worker import Worker
+from windlass.model.health import Health
 
 log = logging.getLogger("windlass.cli.worker")
 
@@ -31,7 +34,15 @@ LEAVE_S = 2.0
 
 
 Target = Annotated[str, typer.Argument(help="The app, as module:attribute.", envvar="WINDLASS_APP")]
-Processes = Annotated[int, typer.Option(min=1, help="Worker processes.")]
+Processes = Annotated[
+    str, typer.Option(metavar="N or MIN:MAX", help="Worker processes; a range scales by itself.")
+]
+UpAfter = Annotated[
+    float, typer.Option(min=0, help="Seconds of full slots after which a process is added.")
+]
+DownAfter = Annotated[
+    float, typer.Option(min=0, help="Seconds of idle slots after which a process is stopped.")
+]
 Concurrency = Annotated[
     int | None, typer.Option(min=1, help="Jobs at the same time, in each process.")
 ]
@@ -60,7 +71,7 @@ Descriptor = Annotated[int | None, typer.Option(hidden=True)]
 
 def worker(
     target: Target,
-    processes: Processes = 1,
+    processes: Processes = "1",
     concurrency: Concurrency = None,
     thread_slots: ThreadSlots = None,
     process_slots: ProcessSlots = None,
@@ -70,6 +81,8 @@ def worker(
     health: HealthAddress = None,
     max_jobs: MaxJobs = None,
     max_memory: MaxMemory = None,
+    scale_up_after: UpAfter = 3.0,
+    scale_down_after: DownAfter = 30.0,
     lifeline: Descriptor = None,
     report: Descriptor = None,
 ) -> int:
@@ -87,7 +100,11 @@ def worker(
         "recycle_above_bytes": None if max_memory is None else bytes_of("max-memory", max_memory),
     }
     address = None if health is None else address_of("health", health)
-    if processes > 1:
+    bounds = bounds_of("processes", processes)
+    environ = dict(os.environ)
+    notifier = Notifier.taken_from(os.environ, os.getpid())
+    tell = [] if notifier is None else [notifier.tell]
+    if bounds.most > 1:
         from windlass.cli.supervisor import supervise, worker_command
 
         options = {"queues": queues, "store": store, "log_level": log_level}
@@ -101,14 +118,16 @@ def worker(
             max_jobs=max_jobs,
             max_memory=max_memory,
         )
-        return supervise(command, processes, address=address)
+        rules = Rules(bounds, scale_up_after, scale_down_after)
+        return supervise(command, rules, address=address, tell=tell)
     app = load_app(target)
     if store is not None:
         app.use_store(store)
     app.use_settings(**{name: value for name, value in settings.items() if value is not None})
     configure_logging(log_level or app.settings.log_level)
-    own = OwnProcess(app, target, lifeline, None if report is None else Reporter(report))
-    own.run(queues=_names(queues), health=health)
+    reporter = None if report is None else Reporter(report)
+    own = OwnProcess(app, target, environ, lifeline, reporter)
+    own.run(queues=_names(queues), health=health, tell=tell)
     return 0
 
 
@@ -164,23 +183,36 @@ class Stopper:
 class OwnProcess:
     """A worker in this very process: its signals, its parent if it has one, and its successor.
 
+    environ:  for its successor.
     lifeline: a pipe that ends when the parent, a supervisor, is gone.
     reporter: tells the supervisor.
     """
 
     def __init__(
-        self, app: App, target: str, lifeline: int | None, reporter: Reporter | None
+        self,
+        app: App,
+        target: str,
+        environ: Mapping[str, str],
+        lifeline: int | None,
+        reporter: Reporter | None,
     ) -> None:
         self._app = app
         self._target = target
         self._lifeline = lifeline
         self._reporter = reporter
-        self._environ = dict(os.environ)
+        self._environ = environ
 
-    def run(self, *, queues: list[str] | None, health: str | None) -> None:
+    def run(
+        self,
+        *,
+        queues: list[str] | None,
+        health: str | None,
+        tell: Sequence[Callable[[Health], None]],
+    ) -> None:
         """Work until a stop.  Where the worker has retired and nobody stands above this process,
         it begins again: a fresh interpreter under the same process id."""
-        work = self._work(queues=queues, health=health)
+        reporting = [] if self._reporter is None else [self._reporter.tell]
+        work = self._work(queues=queues, health=health, on_health=[*tell, *reporting])
         begins_again = _run(work, leave=self._leave)
         if begins_again:
             self._begin_again()
@@ -205,7 +237,6 @@ class OwnProcess:
             await self._app.run_worker(
                 target=self._target,
                 on_ready=self._take_worker,
-                on_health=[] if self._reporter is None else [self._reporter.tell],
                 **options,
             )
         return self._begins_again

@@ -130,6 +130,7 @@ class Worker:
         self._doubt_ends_at: float | None = None
         self.jobs_started = 0
         self.jobs_done = 0
+        self.has_backlog = False  # whether the last claim brought as much as there was room for
         self._settler = Settler(store, settled=self._settled, pulse=self._watchdog.pulse("settle"))
         self._keeper = LeaseKeeper(
             store,
@@ -246,11 +247,15 @@ class Worker:
             await self._take_unanswered(self._doubt_ends_at)
         is_there_more = False
         self._pool_room.clear()
-        for queues, room in self._pools.room(self._options.queues):
+        rooms = self._pools.room(self._options.queues)
+        for queues, room in rooms:
             limit = self._limit(room)
             if limit <= 0:
-                return True
+                is_there_more = True
+                break
             is_there_more |= await self._claim(queues, limit)
+        asked = sum(len(queues) for queues, _ in rooms)
+        self.has_backlog = is_there_more or asked < len(self._options.queues)
         return is_there_more
 
     def _limit(self, room: int | None) -> int:

@@ -30,10 +30,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker process tells its supervisor, again and again.
 
     running:  attempts in progress.
+    backlog:  its last claim brought as many jobs as it had room for.
     retiring: it claims no more, and ends with its last attempt.
     """
 
     health: Health
     running: int
     slots: int
+    backlog: bool = False
     retiring: bool = False
