@@ -1,12 +1,18 @@
 """Worker processes that make way for fresh ones: nothing is lost, nothing is interrupted."""
 
+import asyncio
 import os
 import signal
 from collections import Counter
+from pathlib import Path
+from typing import cast
 
 import pytest
 
 from tests.cli_worker.commands import JOBS, Command, Site, eventually, is_alive
+from windlass import App
+from windlass.cli.worker import Birth, OwnProcess
+from windlass.errors import StoreUnavailable
 from windlass.model.jobs import Job, JobFilter, JobId, JobRequest, State
 
 OWN = f"""{JOBS}
@@ -116,6 +122,35 @@ def test_a_successor_works_while_the_retired_process_still_runs_its_last_job(own
     assert worker.stop() == 0, worker.output
     assert [child for child in children if is_alive(child)] == []
     assert jobs(own)[0].state is State.QUEUED
+
+
+class Away:
+    """An app whose store is away for its first two starts."""
+
+    starts = 0
+
+    async def run_worker(self, **options: object) -> None:
+        self.starts += 1
+        if self.starts <= 2:
+            raise StoreUnavailable("somewhere", "it is away")
+
+
+@pytest.mark.parametrize("is_successor", [True, False])
+def test_only_a_successor_waits_for_a_store_that_is_away(
+    is_successor: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("windlass.cli.worker.START_AGAIN_S", 0.01)
+    app = Away()
+    birth = Birth({}, Path.cwd(), is_successor)
+    own = OwnProcess(cast(App, app), "jobs:app", birth, None, None)
+    work = own._run_worker(queues=None, health=None, on_health=[])
+    if is_successor:
+        asyncio.run(work)
+        assert app.starts == 3
+    else:
+        with pytest.raises(StoreUnavailable):
+            asyncio.run(work)
+        assert app.starts == 1
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])

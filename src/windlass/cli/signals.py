@@ -5,7 +5,6 @@ import signal
 import sys
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-STACKS_SIGNAL = signal.SIGUSR1
 
 
 def terminal_hangs_up() -> bool:
@@ -16,4 +15,4 @@ def terminal_hangs_up() -> bool:
 def dump_stacks_on_request() -> None:
     """Have SIGUSR1 write the stack of every thread to stderr, whatever the code is doing."""
     if sys.__stderr__ is not None:
-        faulthandler.register(STACKS_SIGNAL, file=sys.__stderr__, all_threads=True)
+        faulthandler.register(signal.SIGUSR1, file=sys.__stderr__, all_threads=True)

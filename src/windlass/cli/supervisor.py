@@ -15,7 +15,7 @@ from typing import Self
 
 from windlass.cli.autoscale import Rules, Trend, decide
 from windlass.cli.reports import ReportReader
-from windlass.cli.signals import STACKS_SIGNAL, STOP_SIGNALS, terminal_hangs_up
+from windlass.cli.signals import STOP_SIGNALS, terminal_hangs_up
 from windlass.engine.health import HealthServer
 from windlass.model.health import Health
 
@@ -138,8 +138,11 @@ class Child:
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, if it still lives."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(number)
+        # Not by asyncio: its send_signal polls first, and may so take the exit code away from
+        # the thread that waits for it, which then reports 255.
+        if not self._ended.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
 
     async def _wait(self) -> int:
         try:
@@ -184,7 +187,7 @@ class Supervisor:
             loop.add_signal_handler(number, self._signal)
         hang_up = self._signal if terminal_hangs_up() else self._hang_up
         loop.add_signal_handler(signal.SIGHUP, hang_up)
-        loop.add_signal_handler(STACKS_SIGNAL, self._pass_on, STACKS_SIGNAL)
+        loop.add_signal_handler(signal.SIGUSR1, self._pass_on, signal.SIGUSR1)
         async with AsyncExitStack() as stack:
             if self._address is not None:
                 server = await stack.enter_async_context(HealthServer(*self._address, self.health))

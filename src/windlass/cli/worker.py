@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -23,6 +25,7 @@ from windlass.core.address import address_of
 from windlass.core.sizes import bytes_of
 from windlass.engine.notify import Notifier
 from windlass.engine.worker import Worker
+from windlass.errors import UnavailableError
 from windlass.model.health import Health
 
 log = logging.getLogger("windlass.cli.worker")
@@ -31,6 +34,8 @@ T = TypeVar("T")
 
 THREADS_END_S = 0.5
 LEAVE_S = 2.0
+START_AGAIN_S = 2.0
+SUCCESSOR = "WINDLASS_SUCCESSOR"  # from one process to the next, never to be set by people
 
 
 Target = Annotated[str, typer.Argument(help="The app, as module:attribute.", envvar="WINDLASS_APP")]
@@ -101,7 +106,8 @@ def worker(
     }
     address = None if health is None else address_of("health", health)
     bounds = bounds_of("processes", processes)
-    environ = dict(os.environ)
+    is_successor = os.environ.pop(SUCCESSOR, None) is not None
+    birth = Birth(dict(os.environ), Path.cwd(), is_successor)
     notifier = Notifier.taken_from(os.environ, os.getpid())
     tell = [] if notifier is None else [notifier.tell]
     if bounds.most > 1:
@@ -126,7 +132,7 @@ def worker(
     app.use_settings(**{name: value for name, value in settings.items() if value is not None})
     configure_logging(log_level or app.settings.log_level)
     reporter = None if report is None else Reporter(report)
-    own = OwnProcess(app, target, environ, lifeline, reporter)
+    own = OwnProcess(app, target, birth, lifeline, reporter)
     own.run(queues=_names(queues), health=health, tell=tell)
     return 0
 
@@ -180,10 +186,21 @@ class Stopper:
 # -- the process -------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What this process began with, and what its successor is to begin with.
+
+    is_successor: it took over from a retired worker, so it waits for a store that is away.
+    """
+
+    environ: Mapping[str, str]
+    folder: Path
+    is_successor: bool
+
+
 class OwnProcess:
     """A worker in this very process: its signals, its parent if it has one, and its successor.
 
-    environ:  for its successor.
     lifeline: a pipe that ends when the parent, a supervisor, is gone.
     reporter: tells the supervisor.
     """
@@ -192,7 +209,7 @@ class OwnProcess:
         self,
         app: App,
         target: str,
-        environ: Mapping[str, str],
+        birth: Birth,
         lifeline: int | None,
         reporter: Reporter | None,
     ) -> None:
@@ -200,7 +217,7 @@ class OwnProcess:
         self._target = target
         self._lifeline = lifeline
         self._reporter = reporter
-        self._environ = environ
+        self._birth = birth
 
     def run(
         self,
@@ -234,12 +251,21 @@ class OwnProcess:
             os.set_inheritable(self._lifeline, False)
             loop.add_reader(self._lifeline, _parent_is_gone, loop, self._lifeline, stopper)
         with contextlib.suppress(asyncio.CancelledError):
-            await self._app.run_worker(
-                target=self._target,
-                on_ready=self._take_worker,
-                **options,
-            )
+            await self._run_worker(**options)
         return self._begins_again
+
+    async def _run_worker(self, **options: Any) -> None:
+        """Run the worker; a successor's start is repeated while the store is away."""
+        while True:
+            try:
+                return await self._app.run_worker(
+                    target=self._target, on_ready=self._take_worker, **options
+                )
+            except UnavailableError as error:
+                if not self._birth.is_successor:
+                    raise
+                log.warning("the start waits: %s; again in %g s", error, START_AGAIN_S)
+            await asyncio.sleep(START_AGAIN_S)
 
     @property
     def _begins_again(self) -> bool:
@@ -261,7 +287,8 @@ class OwnProcess:
         log.info("a fresh process takes over")
         _flush()
         command = [sys.executable, *sys.orig_argv[1:]]
-        os.execve(sys.executable, command, self._environ)  # noqa: S606
+        os.chdir(self._birth.folder)
+        os.execve(sys.executable, command, {**self._birth.environ, SUCCESSOR: "1"})  # noqa: S606
 
 
 def _parent_is_gone(loop: asyncio.AbstractEventLoop, lifeline: int, stopper: Stopper) -> None:
