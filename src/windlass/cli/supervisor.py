@@ -209,9 +209,12 @@ class Supervisor:
 
     async def _look(self) -> None:
         while True:
-            self._announce()
-            if self._rules.bounds.least < self._rules.bounds.most:
-                self._scale()
+            try:
+                self._announce()
+                if self._rules.bounds.least < self._rules.bounds.most:
+                    self._scale()
+            except Exception:
+                log.exception("the look at the workers broke; again in %g s", LOOK_S)
             await asyncio.sleep(LOOK_S)
 
     def _announce(self) -> None:

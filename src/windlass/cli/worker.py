@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import typer
 
@@ -37,6 +37,14 @@ LEAVE_S = 2.0
 START_AGAIN_S = 2.0
 SUCCESSOR = "WINDLASS_SUCCESSOR"  # from one process to the next, never to be set by people
 
+
+SETTING_OF = {
+    "concurrency": "concurrency",
+    "thread_slots": "thread_slots",
+    "process_slots": "process_slots",
+    "max_jobs": "recycle_after_jobs",
+    "max_memory": "recycle_above_bytes",
+}
 
 Target = Annotated[str, typer.Argument(help="The app, as module:attribute.", envvar="WINDLASS_APP")]
 Processes = Annotated[
@@ -97,44 +105,44 @@ def worker(
     process by a fresh one when what runs has ended.
     Exit code: 0 after an orderly stop, 2 for a mistake in the configuration, 3 without a store.
     """
-    settings = {
+    options = {
         "concurrency": concurrency,
         "thread_slots": thread_slots,
         "process_slots": process_slots,
-        "recycle_after_jobs": max_jobs,
-        "recycle_above_bytes": None if max_memory is None else bytes_of("max-memory", max_memory),
+        "store": store,
+        "log_level": log_level,
+        "max_jobs": max_jobs,
+        "max_memory": None if max_memory is None else bytes_of("max-memory", max_memory),
     }
     address = None if health is None else address_of("health", health)
     bounds = bounds_of("processes", processes)
-    is_successor = os.environ.pop(SUCCESSOR, None) is not None
-    birth = Birth(dict(os.environ), Path.cwd(), is_successor)
+    dump_stacks_on_request()
+    birth = Birth.of_this_process()
     notifier = Notifier.taken_from(os.environ, os.getpid())
     tell = [] if notifier is None else [notifier.tell]
     if bounds.most > 1:
         from windlass.cli.supervisor import supervise, worker_command
 
-        options = {"queues": queues, "store": store, "log_level": log_level}
         configure_logging(log_level or "info")
-        command = worker_command(
-            target,
-            **options,
-            concurrency=concurrency,
-            thread_slots=thread_slots,
-            process_slots=process_slots,
-            max_jobs=max_jobs,
-            max_memory=max_memory,
-        )
+        command = worker_command(target, queues=queues, **options)
         rules = Rules(bounds, scale_up_after, scale_down_after)
         return supervise(command, rules, address=address, tell=tell)
-    app = load_app(target)
-    if store is not None:
-        app.use_store(store)
-    app.use_settings(**{name: value for name, value in settings.items() if value is not None})
-    configure_logging(log_level or app.settings.log_level)
+    app = _app_with(target, options)
     reporter = None if report is None else Reporter(report)
     own = OwnProcess(app, target, birth, lifeline, reporter)
     own.run(queues=_names(queues), health=health, tell=tell)
     return 0
+
+
+def _app_with(target: str, options: Mapping[str, Any]) -> App:
+    """Load the app, and put the options in the place of its own settings."""
+    app = load_app(target)
+    if options["store"] is not None:
+        app.use_store(options["store"])
+    given = {SETTING_OF[name]: options[name] for name in SETTING_OF if options[name] is not None}
+    app.use_settings(**given)
+    configure_logging(options["log_level"] or app.settings.log_level)
+    return app
 
 
 def _names(queues: str | None) -> list[str] | None:
@@ -197,6 +205,12 @@ class Birth:
     folder: Path
     is_successor: bool
 
+    @classmethod
+    def of_this_process(cls) -> Self:
+        """Take it down, and the mark of a successor out of the environment."""
+        is_successor = os.environ.pop(SUCCESSOR, None) is not None
+        return cls(dict(os.environ), Path.cwd(), is_successor)
+
 
 class OwnProcess:
     """A worker in this very process: its signals, its parent if it has one, and its successor.
@@ -246,7 +260,6 @@ class OwnProcess:
             loop.add_signal_handler(number, stopper.signal)
         hang_up = stopper.signal if terminal_hangs_up() else stopper.hang_up
         loop.add_signal_handler(signal.SIGHUP, hang_up)
-        dump_stacks_on_request()
         if self._lifeline is not None:
             os.set_inheritable(self._lifeline, False)
             loop.add_reader(self._lifeline, _parent_is_gone, loop, self._lifeline, stopper)
