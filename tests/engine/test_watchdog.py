@@ -12,7 +12,7 @@ import pytest
 
 from windlass.engine.health import REQUEST_BYTES_MAX, HealthServer, answer
 from windlass.engine.watch import THREAD_NAME, Watch
-from windlass.engine.watchdog import Watchdog
+from windlass.engine.watchdog import EVENT_LOOP, Watchdog
 from windlass.errors import CannotListen
 from windlass.model.health import Health
 
@@ -41,6 +41,16 @@ def test_a_loop_that_misses_its_beats_for_too_long_is_named() -> None:
 
     watchdog.pulse("claim").beat()
     assert watchdog.health().live
+
+
+def test_where_the_event_loop_stands_still_it_alone_is_named() -> None:
+    time = Time()
+    watchdog = Watchdog(stall_s=30, now=time)
+    watchdog.pulse("claim").beat()
+    watchdog.pulse(EVENT_LOOP).beat()
+    time.s += 31
+
+    assert watchdog.health().stalls == ("the event loop has not moved for 31 s",)
 
 
 def test_a_loop_that_rests_may_do_so_for_ever() -> None:

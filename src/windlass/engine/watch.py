@@ -13,14 +13,13 @@ from types import TracebackType
 from typing import Self
 
 from windlass.engine.health import HealthServer
-from windlass.engine.watchdog import Watchdog
+from windlass.engine.watchdog import EVENT_LOOP, Watchdog
 from windlass.model.health import Health
 
 log = logging.getLogger("windlass.watch")
 
 THREAD_NAME = "windlass-watch"
 TICK_S = 0.5
-EVENT_LOOP = "the event loop"
 
 
 class Watch:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from windlass.model.health import Health
 
 STALL_S = 30.0
+EVENT_LOOP = "the event loop"  # in which all others turn
 
 
 class Pulse:
@@ -88,11 +89,14 @@ class Watchdog:
         )
 
     def _stalls(self) -> list[str]:
-        return [
-            f"{name} has not moved for {pulse.silent_s():.0f} s"
+        stalled = {
+            name: pulse.silent_s()
             for name, pulse in list(self._pulses.items())
             if pulse.overdue_s() > self._stall_s
-        ]
+        }
+        if EVENT_LOOP in stalled:  # the cause of all the others
+            stalled = {EVENT_LOOP: stalled[EVENT_LOOP]}
+        return [f"{name} has not moved for {silent_s:.0f} s" for name, silent_s in stalled.items()]
 
     def _wants(self) -> list[str]:
         wants = []
