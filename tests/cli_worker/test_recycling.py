@@ -124,6 +124,16 @@ def test_a_successor_works_while_the_retired_process_still_runs_its_last_job(own
     assert jobs(own)[0].state is State.QUEUED
 
 
+def test_a_worker_that_an_operator_drains_has_no_successor(own: Site) -> None:
+    worker = own.worker()
+    assert eventually(lambda: len(own.worker_pids()) == 1), worker.output
+    [row] = own.app.blocking(lambda client: client.workers())
+    own.app.blocking(lambda client: client.drain(row.id))
+
+    assert worker.process.wait(20) == 0, worker.output
+    assert "a fresh process takes over" not in worker.output
+
+
 class Away:
     """An app whose store is away for its first two starts."""
 

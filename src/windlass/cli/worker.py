@@ -232,6 +232,7 @@ class OwnProcess:
         self._lifeline = lifeline
         self._reporter = reporter
         self._birth = birth
+        self._worker: Worker | None = None
 
     def run(
         self,
@@ -282,9 +283,12 @@ class OwnProcess:
 
     @property
     def _begins_again(self) -> bool:
-        return self._lifeline is None and not self._stopper.was_told
+        if self._lifeline is not None or self._stopper.was_told:
+            return False
+        return self._worker is None or self._worker.makes_way
 
     def _take_worker(self, worker: Worker) -> None:
+        self._worker = worker
         self._stopper.ready(worker)
         if self._reporter is not None:
             self._reporter.ready(worker)

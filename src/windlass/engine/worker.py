@@ -62,6 +62,11 @@ class WorkerOptions:
     thread_slots: int | None = None
     process_slots: int | None = None
 
+    @property
+    def places(self) -> Mapping[Isolation, int | None]:
+        """The places of each pool that may be narrow."""
+        return {"thread": self.thread_slots, "process": self.process_slots}
+
 
 class Running:
     """One attempt in progress, and the reason for which it was stopped, if it was."""
@@ -116,11 +121,7 @@ class Worker:
         self._limited: set[JobId] = set()  # under limits, and not settled yet
         self._bell: Bell | None = None
         self._running: dict[JobId, Running] = {}
-        places: dict[Isolation, int | None] = {
-            "thread": options.thread_slots,
-            "process": options.process_slots,
-        }
-        self._pools = Pools(specs.values(), options.slots, places)
+        self._pools = Pools(specs.values(), options.slots, options.places)
         self._pool_room = asyncio.Event()
         self._room = asyncio.Event()
         self._stop = asyncio.Event()
@@ -165,6 +166,11 @@ class Worker:
     def is_retiring(self) -> bool:
         """Whether it claims no more, for whatever reason."""
         return self._stop.is_set()
+
+    @property
+    def makes_way(self) -> bool:
+        """Whether it has retired, for another one to follow; one that was stopped has not."""
+        return self._stop.is_set() and not self._patience_ends.is_set()
 
     def retire(self) -> None:
         """Claim no more; let what runs end, however long it takes, and stop."""
