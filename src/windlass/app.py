@@ -4,8 +4,6 @@ import asyncio
 import inspect
 import os
 import random
-import secrets
-import socket
 import threading
 import time
 import weakref
@@ -24,7 +22,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from windlass.config import load_settings
+from windlass.assembly import Assembly, WorkerPlan
+from windlass.config import load_settings, override_settings
+from windlass.core.address import address_of
 from windlass.core.capture import type_name
 from windlass.core.dependencies import Overrides, name_of
 from windlass.core.error_observers import ErrorObserver, ErrorObservers
@@ -36,13 +36,13 @@ from windlass.core.serializers import Formats, Serializer, check_serializer
 from windlass.core.tasks import TaskSpec
 from windlass.engine.client import Client
 from windlass.engine.observers import Observer, Observers
-from windlass.engine.worker import Worker, WorkerOptions
+from windlass.engine.worker import Worker
 from windlass.errors import BadOption, LifespanBroke
-from windlass.model.jobs import Finished, JobId, JobRequest, WorkerId
+from windlass.model.health import Health
+from windlass.model.jobs import Finished, JobId, JobRequest
 from windlass.model.notices import Notice, NoticeKind
-from windlass.model.workers import WorkerInfo
 from windlass.operations import Operations
-from windlass.plugins import is_embedded, make_executors, make_store, with_dependencies
+from windlass.plugins import is_embedded, make_store
 from windlass.portal import Portal, drive, loop_is_running
 from windlass.ports import Store
 from windlass.registry import Registry
@@ -107,6 +107,15 @@ class App(Registry):
         self.settings = replace(self.settings, store=url)
         self._is_embedded = is_embedded(url)
         self.setting_sources["store"] = "argument"
+
+    def use_settings(self, **settings: Any) -> None:
+        """Take other settings than the sources say; before the first use of this app.
+
+        Raises: BadSetting, UnknownSetting.
+        """
+        self.settings, self.setting_sources = override_settings(
+            self.settings, self.setting_sources, settings
+        )
 
     # -- registering ---------------------------------------------------------
 
@@ -430,34 +439,33 @@ class App(Registry):
         concurrency: int | None = None,
         target: str | None = None,
         on_ready: Callable[[Worker], None] | None = None,
+        health: str | None = None,
+        on_health: Sequence[Callable[[Health], None]] = (),
     ) -> None:
         """Run a worker in the running loop until it is stopped.
+
+        It also returns when one of the settings ``recycle_…`` asks for a fresh process.
 
         queues:   default: the setting ``queues``, and those which the app's tasks name.
         target:   ``module:attribute`` of this app; tasks with ``isolation="process"`` need it.
         on_ready: called with the worker before it begins: the way to its ``stop``.
+        health:   ``HOST:PORT``, or ``PORT`` for loopback, of the health endpoint.
+        on_health: called every half second, in a thread, with the health of the process.
+        Raises:   what the start of a part raises; then no part is left running.
         """
-        settings = self.settings
-        slots = settings.concurrency if concurrency is None else concurrency
-        async with AsyncExitStack() as stack:
-            store = make_store(settings.store, settings)
-            stack.push_async_callback(store.close)
-            await store.open()
-            state = await stack.enter_async_context(self._lifetime())
-            specs = await stack.enter_async_context(with_dependencies(self._specs_in_middleware()))
-            worker = Worker(
-                store,
-                specs,
-                make_executors(self._specs.values(), slots, target, os.environ),
-                self._worker_options(queues, slots),
-                new_info=lambda: self._worker_info(queues, slots),
-                chance=random.random,
-                observers=Observers(self._observers),
-                state=state,
-            )
-            if on_ready is not None:
-                on_ready(worker)
-            await worker.run()
+        plan = WorkerPlan(
+            settings=self.settings,
+            specs=self._specs_in_middleware,
+            queues=self.queues(queues),
+            slots=self.settings.concurrency if concurrency is None else concurrency,
+            target=target,
+            observers=self._observers,
+            resources=self._lifetime,
+            address=None if health is None else address_of("health", health),
+            on_ready=on_ready,
+            on_health=on_health,
+        )
+        await Assembly(plan).run()
 
     @asynccontextmanager
     async def _lifetime(self) -> AsyncIterator[Any]:
@@ -494,31 +502,6 @@ class App(Registry):
             name: replace(spec, around_attempt=around + spec.around_attempt)
             for name, spec in self._specs.items()
         }
-
-    def _worker_options(self, queues: Sequence[str] | None, slots: int) -> WorkerOptions:
-        settings = self.settings
-        return WorkerOptions(
-            queues=self.queues(queues),
-            slots=slots,
-            lease_s=settings.lease_s,
-            renew_s=settings.renew_s,
-            poll_s=settings.poll_interval_s,
-            sweep_s=settings.sweep_interval_s,
-            shutdown_s=settings.shutdown_timeout_s,
-            losses_max=settings.losses_max,
-            unknown_task_delay_s=settings.unknown_task_delay_s,
-            claim_batch=settings.claim_batch,
-            retention_s=settings.retention_s,
-        )
-
-    def _worker_info(self, queues: Sequence[str] | None, slots: int) -> WorkerInfo:
-        return WorkerInfo(
-            id=WorkerId(secrets.token_hex(8)),
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            queues=self.queues(queues),
-            slots=slots,
-        )
 
 
 class _Session:

@@ -13,6 +13,7 @@ import msgspec
 from windlass.core.names import check_name, nearest
 from windlass.core.serializers import JSON, PICKLE, PICKLE_KEY_LENGTH_MIN
 from windlass.core.serializers import NAME as SERIALIZER_NAME
+from windlass.core.sizes import SIZE_MAX
 from windlass.errors import BadOption, BadSetting, UnknownSetting
 from windlass.model.jobs import CLAIM_BATCH_MAX
 
@@ -63,6 +64,20 @@ class Settings:
         least=1,
         most=10_000,
     )
+    thread_slots: int = _setting(
+        0,
+        "Threads for plain functions in each worker process (0 to 10,000; 0: as many as "
+        "`concurrency`).",
+        least=0,
+        most=10_000,
+    )
+    process_slots: int = _setting(
+        0,
+        'Child processes for tasks with `isolation="process"` in each worker process '
+        "(0 to 10,000; 0: as many as `concurrency`).",
+        least=0,
+        most=10_000,
+    )
     lease_s: float = _setting(
         15.0,
         "Seconds that a worker may stay silent before its jobs go to another worker "
@@ -96,6 +111,34 @@ class Settings:
         "Seconds that running jobs get to end after a worker was told to stop (0 to 86,400); "
         "then they are released to other workers.",
         least=0,
+        most=DAY_S,
+    )
+    recycle_after_jobs: int = _setting(
+        0,
+        "Jobs after which a worker process makes way for a fresh one, once what runs has ended; "
+        "also attempts after which a child process does (0 to 1,000,000,000; 0: never).",
+        least=0,
+        most=1_000_000_000,
+    )
+    recycle_above_bytes: int = _setting(
+        0,
+        "Resident memory in bytes above which a worker process makes way for a fresh one, once "
+        "what runs has ended (0 to 4 EiB; 0: no bound).",
+        least=0,
+        most=SIZE_MAX,
+    )
+    stall_limit_s: float = _setting(
+        30.0,
+        "Seconds without progress of one of its loops after which a worker says that it is "
+        "not live (1 to 86,400).",
+        least=1,
+        most=DAY_S,
+    )
+    blocked_warning_s: float = _setting(
+        2.0,
+        "Seconds that code may block a worker's event loop before the worker logs where it "
+        "stands (0.1 to 86,400).",
+        least=0.1,
         most=DAY_S,
     )
     payload_limit_bytes: int = _setting(
@@ -194,6 +237,20 @@ def load_settings(
     sources = {name: given[name].source if name in given else "default" for name in _FIELDS}
     _check_renewal(settings, sources)
     return settings, sources
+
+
+def override_settings(
+    settings: Settings, sources: Mapping[str, str], overrides: Mapping[str, Any]
+) -> tuple[Settings, dict[str, str]]:
+    """Return settings with others in place of some, and their sources.
+
+    Raises: BadSetting, UnknownSetting.
+    """
+    given = _from_arguments(overrides)
+    overridden = dataclasses.replace(settings, **{n: each.value for n, each in given.items()})
+    named = {**sources, **{name: each.source for name, each in given.items()}}
+    _check_renewal(overridden, named)
+    return overridden, named
 
 
 # -- sources -----------------------------------------------------------------
@@ -379,4 +436,12 @@ def shown_settings(settings: Settings) -> dict[str, Any]:
     return {name: _shown(name, getattr(settings, name)) for name in _FIELDS}
 
 
-__all__ = ["NOT_SETTINGS", "PREFIX", "Settings", "load_settings", "masked_url", "shown_settings"]
+__all__ = [
+    "NOT_SETTINGS",
+    "PREFIX",
+    "Settings",
+    "load_settings",
+    "masked_url",
+    "override_settings",
+    "shown_settings",
+]

@@ -38,11 +38,15 @@ def is_embedded(url: str) -> bool:
 
 
 def make_executors(
-    specs: Iterable[TaskSpec], slots: int, target: str | None, environ: Mapping[str, str]
+    specs: Iterable[TaskSpec],
+    settings: Settings,
+    slots: int,
+    target: str | None,
+    environ: Mapping[str, str],
 ) -> dict[Isolation, Executor]:
     """Make an executor for each isolation that the tasks ask for."""
     return {
-        isolation: _make_executor(isolation, slots, target, environ)
+        isolation: _make_executor(isolation, settings, slots, target, environ)
         for isolation in sorted({spec.isolation for spec in specs})
     }
 
@@ -66,7 +70,11 @@ async def with_dependencies(specs: Mapping[str, TaskSpec]) -> AsyncIterator[Mapp
 
 
 def _make_executor(
-    isolation: Isolation, slots: int, target: str | None, environ: Mapping[str, str]
+    isolation: Isolation,
+    settings: Settings,
+    slots: int,
+    target: str | None,
+    environ: Mapping[str, str],
 ) -> Executor:
     match isolation:
         case "loop":
@@ -76,11 +84,17 @@ def _make_executor(
         case "thread":
             from windlass.executors.threads import ThreadExecutor
 
-            return ThreadExecutor(slots)
+            return ThreadExecutor(settings.thread_slots or slots)
         case "process":
             from windlass.executors.processes import ProcessExecutor
 
-            return ProcessExecutor(target, slots, environ=environ, clock=SystemClock())
+            return ProcessExecutor(
+                target,
+                settings.process_slots or slots,
+                environ=environ,
+                clock=SystemClock(),
+                recycle_after_jobs=settings.recycle_after_jobs or None,
+            )
 
 
 def _scheme(url: str) -> str:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar, overload
 
+from windlass.core.budget import budget_of
 from windlass.core.dependencies import needs_of
 from windlass.core.limits import Limit, check_limits
 from windlass.core.middleware import AttemptMiddleware, EnqueueMiddleware, check_middleware
 from windlass.core.names import check_name, nearest
 from windlass.core.retry import Delay, Retry, seconds_of
 from windlass.core.signature import Signature
+from windlass.core.sizes import Size
 from windlass.core.tasks import (
     TaskSpec,
     check_format,
@@ -32,6 +34,9 @@ TASK_OPTIONS = (
     "expires",
     "isolation",
     "serializer",
+    "memory_limit",
+    "cpu_limit",
+    "recycle_after_jobs",
     "around_attempt",
     "around_enqueue",
     "limits",
@@ -79,6 +84,9 @@ class Registry(ABC):
         expires: Delay | None = None,
         isolation: str | None = None,
         serializer: str | None = None,
+        memory_limit: Size | None = None,
+        cpu_limit: Delay | None = None,
+        recycle_after_jobs: int | None = None,
         around_attempt: Sequence[AttemptMiddleware] = (),
         around_enqueue: Sequence[EnqueueMiddleware] = (),
         limits: Sequence[Limit] = (),
@@ -95,6 +103,8 @@ class Registry(ABC):
         isolation: "process" runs each attempt in a warm child which can be killed.
         serializer: the format of its arguments and results; the setting ``serializer`` says
                    which where it is None.  "pickle" needs the setting ``pickle_key``.
+        memory_limit, cpu_limit: bytes (or "512MB") and seconds of CPU which an attempt may use,
+                   and recycle_after_jobs: attempts which a child serves.  With "process" only.
         around_attempt, around_enqueue: middleware of this task, inside that of the app.
         limits:    how many of its jobs may run, or start, and whose turn it is; all hold.
         Raises:    BadTask, BadOption, BadMiddleware, UnknownSerializer.
@@ -125,6 +135,9 @@ class Registry(ABC):
         expires: Delay | None = None,
         isolation: str | None = None,
         serializer: str | None = None,
+        memory_limit: Size | None = None,
+        cpu_limit: Delay | None = None,
+        recycle_after_jobs: int | None = None,
         around_attempt: Sequence[AttemptMiddleware] = (),
         around_enqueue: Sequence[EnqueueMiddleware] = (),
         limits: Sequence[Limit] = (),
@@ -139,6 +152,7 @@ class Registry(ABC):
             needs.names if needs else (),
             serializer=check_format(serializer),
         )
+        budget = budget_of(task_name, isolation, memory_limit, cpu_limit, recycle_after_jobs)
         return TaskSpec(
             name=task_name,
             function=function,
@@ -150,6 +164,9 @@ class Registry(ABC):
             retry=check_retry(retry),
             timeout_s=timeout_s,
             expires_s=None if expires is None else seconds_of("expires", expires),
+            memory_limit_bytes=budget.memory_bytes,
+            cpu_limit_s=budget.cpu_s,
+            recycle_after_jobs=budget.jobs,
             around_attempt=tuple(map(check_middleware, around_attempt)),
             around_enqueue=tuple(map(check_middleware, around_enqueue)),
             lanes=check_limits(task_name, limits, signature.names),

@@ -21,6 +21,7 @@ PAGES = {
     "docs/operations.md": "office:app",
     "docs/serialization.md": "ledger:app",
     "docs/tutorial.md": "shop:app",
+    "docs/worker.md": "studio:app",
 }
 
 

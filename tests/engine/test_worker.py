@@ -13,6 +13,7 @@ from windlass.core.ids import JobIds
 from windlass.core.signature import Signature
 from windlass.core.tasks import TaskSpec, isolation_of
 from windlass.engine.client import Client
+from windlass.engine.watchdog import Watchdog
 from windlass.engine.worker import Worker, WorkerOptions
 from windlass.errors import StoreUnavailable
 from windlass.executors.loop import LoopExecutor
@@ -46,7 +47,8 @@ class World:
         self.client = Client(store)
 
     async def enqueue(self, payload: bytes = b"{}", task: str = "t", **options: Any) -> JobId:
-        request = JobRequest(id=new_id(), task=task, queue="default", payload=payload, **options)
+        options.setdefault("queue", "default")
+        request = JobRequest(id=new_id(), task=task, payload=payload, **options)
         [job_id] = await self.client.enqueue([request])
         return job_id
 
@@ -68,18 +70,24 @@ ENDS = {"succeeded", "failed", "cancelled", "skipped"}
 
 @asynccontextmanager
 async def world(
-    *specs: TaskSpec, store: MemoryStore | None = None, options: WorkerOptions = FAST
+    *specs: TaskSpec,
+    store: MemoryStore | None = None,
+    options: WorkerOptions = FAST,
+    watchdog: Watchdog | None = None,
 ) -> AsyncIterator[World]:
     store = store or MemoryStore(SystemClock())
     await store.open()
     ids = (WorkerId(f"w{n}") for n in range(1_000))
+    threads = ThreadExecutor(4)
+    await threads.start()
     worker = Worker(
         store,
         {spec.name: spec for spec in specs},
-        {"loop": LoopExecutor(), "thread": ThreadExecutor(4)},
+        {"loop": LoopExecutor(), "thread": threads},
         options,
         new_info=lambda: WorkerInfo(id=next(ids), host="h", pid=1, queues=("default",), slots=4),
         chance=lambda: 0.0,
+        watchdog=watchdog,
     )
     running = asyncio.create_task(worker.run())
     made = World(store, worker, running)
@@ -88,6 +96,7 @@ async def world(
     finally:
         worker.hurry()
         await asyncio.wait_for(running, 5)
+        await threads.stop()
         await made.client.close()
         await store.close()
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextvars
+import mmap
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from typing import Annotated
 
 from windlass import App, Context, Depends, context
 
+MIB = 1024 * 1024
 app = App("sqlite:///never-opened.db")
 SEEN: contextvars.ContextVar[int] = contextvars.ContextVar("SEEN", default=0)
 
@@ -34,6 +37,79 @@ def told() -> list[tuple[str, str, str]]:
 @app.task(isolation="process")
 def pid() -> int:
     return os.getpid()
+
+
+@app.task(isolation="process", recycle_after_jobs=2)
+def pid_twice() -> int:
+    return os.getpid()
+
+
+@app.task(isolation="process", memory_limit="128MB")
+def wants_memory(megabytes: int) -> int:
+    return len(b"x" * megabytes * MIB)
+
+
+@app.task(isolation="process", memory_limit="128MB")
+async def wants_memory_bit_by_bit() -> None:
+    held = []
+    while True:
+        held.append(list(range(1_000)))
+
+
+@app.task(isolation="process", memory_limit="128MB")
+def makes_do() -> str:
+    try:
+        return str(len(b"x" * 512 * MIB))
+    except MemoryError:
+        return "with less"
+
+
+@app.task(isolation="process", memory_limit="128MB")
+def takes_shared_memory() -> None:
+    shared = mmap.mmap(-1, 512 * MIB)  # no limit of the kernel's counts it
+    for page in range(0, 512 * MIB, 4096):
+        shared[page] = 1
+    time.sleep(60)
+
+
+@app.task(isolation="process", cpu_limit=1)
+def burns(seconds: float) -> float:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return seconds
+
+
+@app.task(isolation="process", cpu_limit=1)
+async def burns_async() -> None:
+    while True:
+        await asyncio.sleep(0)
+
+
+@app.task(isolation="process", cpu_limit=1)
+def burns_in_c() -> None:
+    sum(range(10**12))  # no handler of Python's ever runs
+
+
+@app.task(isolation="process", cpu_limit=1)
+def burns_regardless() -> None:
+    while True:
+        try:
+            burns.spec.function(60)
+        except Exception:
+            continue
+
+
+@app.task(isolation="process", cpu_limit=1)
+def sleeps_long() -> str:
+    time.sleep(1.5)
+    return "rested"
+
+
+@app.task(isolation="process")
+def soft_limits() -> list[int]:
+    kinds = (resource.RLIMIT_DATA, resource.RLIMIT_CPU)
+    return [resource.getrlimit(kind)[0] for kind in kinds]
 
 
 @app.task(isolation="process")

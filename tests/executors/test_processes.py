@@ -35,8 +35,12 @@ def spec(name: str) -> TaskSpec:
 
 
 @asynccontextmanager
-async def processes(slots: int = 2, target: str | None = TARGET) -> AsyncIterator[ProcessExecutor]:
-    executor = ProcessExecutor(target, slots, environ=os.environ)
+async def processes(
+    slots: int = 2, target: str | None = TARGET, recycle_after_jobs: int | None = None
+) -> AsyncIterator[ProcessExecutor]:
+    executor = ProcessExecutor(
+        target, slots, environ=os.environ, recycle_after_jobs=recycle_after_jobs
+    )
     await executor.start()
     try:
         yield executor
@@ -67,6 +71,20 @@ async def test_a_child_is_started_once_and_stays_warm() -> None:
 
         assert len(pids) == 1
         assert pids != {os.getpid()}
+
+
+@pytest.mark.parametrize(
+    ("task", "recycle_after_jobs", "served"),
+    [("pid", 2, [2, 2, 1]), ("pid_twice", None, [2, 2, 1]), ("pid_twice", 1, [2, 2, 1])],
+)
+async def test_a_child_serves_so_many_attempts_and_makes_way(
+    task: str, recycle_after_jobs: int | None, served: list[int]
+) -> None:
+    async with processes(slots=1, recycle_after_jobs=recycle_after_jobs) as executor:
+        pids = [value_of(await run(executor, spec(task))) for _ in range(5)]
+
+        assert [pids.count(pid) for pid in dict.fromkeys(pids)] == served
+        assert all(gone(pid) for pid in pids[:4])
 
 
 async def test_as_many_children_run_at_once_as_there_are_slots() -> None:

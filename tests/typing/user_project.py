@@ -32,6 +32,16 @@ def at(when: datetime) -> str:
     return str(when)
 
 
+@app.task(
+    isolation="process", memory_limit="512MB", cpu_limit=timedelta(minutes=1), recycle_after_jobs=9
+)
+def shrink(path: Path) -> int:
+    return 1
+
+
+app.task(isolation="process", memory_limit=1.5)  # error: call-overload
+
+
 class Session:
     def __init__(self, ctx: Context) -> None: ...
 

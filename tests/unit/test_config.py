@@ -15,6 +15,7 @@ from windlass.config import (
     Settings,
     load_settings,
     masked_url,
+    override_settings,
     shown_settings,
 )
 from windlass.errors import BadSetting, UnknownSetting
@@ -38,6 +39,21 @@ def refusal(
         load_settings(overrides, environ, folder)
     error = caught.value
     return error.name, error.value, error.why, error.source
+
+
+# -- override ----------------------------------------------------------------
+
+
+def test_an_override_comes_last_and_is_checked_like_any_other(tmp_path: Path) -> None:
+    loaded = load_settings({"lease_s": 20.0}, {}, tmp_path)
+    settings, sources = override_settings(*loaded, {"concurrency": 3})
+
+    assert Settings(lease_s=20.0, concurrency=3) == settings
+    assert [name for name in NAMES if sources[name] == "argument"] == ["concurrency", "lease_s"]
+    with pytest.raises(UnknownSetting):
+        override_settings(*loaded, {"concurency": 3})
+    with pytest.raises(BadSetting, match="at most half of lease_s"):
+        override_settings(*loaded, {"renew_s": 11.0})
 
 
 # -- order -------------------------------------------------------------------

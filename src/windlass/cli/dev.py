@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import signal
 import subprocess
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
@@ -12,12 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from windlass.cli.logs import configure_logging
+from windlass.cli.signals import STOP_SIGNALS
 from windlass.cli.supervisor import Lifeline, ending, worker_command
 from windlass.errors import MissingExtra
 
 log = logging.getLogger("windlass.cli.dev")
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STOP_S = 5.0
 HURRY_S = 2.0
 

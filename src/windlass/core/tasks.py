@@ -20,6 +20,7 @@ from windlass.errors import (
     BadArguments,
     BadOption,
     BadTask,
+    MemoryExceeded,
     MiddlewareBroke,
     NotEncodable,
     PayloadTooLarge,
@@ -56,6 +57,9 @@ class TaskSpec:
     retry: Retry | None = None
     timeout_s: float | None = None
     expires_s: float | None = None
+    memory_limit_bytes: int | None = None
+    cpu_limit_s: float | None = None
+    recycle_after_jobs: int | None = None
     result_limit_bytes: int = 256 * 1024
     around_attempt: tuple[Any, ...] = ()
     around_enqueue: tuple[Any, ...] = ()
@@ -119,6 +123,10 @@ def outcome_of(spec: TaskSpec, error: BaseException, *, skip_frames: int = 1) ->
                 reason=Reason.TIMEOUT,
                 retryable=not isinstance(error, spec.retry_policy.never),
             )
+        case MemoryError() if spec.memory_limit_bytes is not None:
+            exceeded = MemoryExceeded(spec.name, spec.memory_limit_bytes)
+            exceeded.__cause__ = error  # it shows where the code was
+            return outcome_of(spec, exceeded)
         case _:
             retryable = not isinstance(error, _HOPELESS) and spec.retry_policy.covers(error)
             return Failed(error_info(error, skip_frames=skip_frames), retryable=retryable)

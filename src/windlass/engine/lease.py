@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from windlass.engine.watchdog import Watchdog
 from windlass.errors import UnavailableError
 from windlass.model.jobs import JobId
 from windlass.model.topics import worker_topic
@@ -33,6 +34,7 @@ class LeaseKeeper:
         on_cancel: Callable[[Sequence[JobId]], None],
         on_lost: Callable[[], None],
         on_drain: Callable[[], None],
+        watchdog: Watchdog,
     ) -> None:
         self._store = store
         self._new_info = new_info
@@ -41,6 +43,8 @@ class LeaseKeeper:
         self._on_cancel = on_cancel
         self._on_lost = on_lost
         self._on_drain = on_drain
+        self._watchdog = watchdog
+        self._pulse = watchdog.pulse("lease")
         self._held = asyncio.Event()
         self.info = new_info()
         self._trusted_until = 0.0
@@ -63,6 +67,7 @@ class LeaseKeeper:
                 if await self._renew(self._lease_s):
                     self._held.set()
                     await self._hold(bell)
+                    self._watchdog.lease_lost()
                     log.warning("worker %s lost its lease; its attempts stop", self.info.id)
                     self._on_lost()
                 else:
@@ -88,17 +93,20 @@ class LeaseKeeper:
 
     async def _renew(self, patience_s: float) -> bool:
         sent_at = asyncio.get_running_loop().time()
+        self._pulse.beat(patience_s + self._renew_s)
         self._refused = False
         try:
             async with asyncio.timeout(patience_s):
                 lease: Lease = await self._store.renew(self.info, self._lease_s)
         except (UnavailableError, TimeoutError) as error:
             log.warning("worker %s cannot renew its lease: %s", self.info.id, error)
+            self._watchdog.lease_in_doubt()
             return False
         if not lease.held:
             self._refused = True
             return False
         self._trusted_until = sent_at + self._lease_s * (1 - MARGIN)
+        self._watchdog.lease_held(self._trusted_until - asyncio.get_running_loop().time())
         if lease.cancels:
             self._on_cancel(lease.cancels)
         if lease.drains:

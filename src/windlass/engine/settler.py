@@ -8,6 +8,7 @@ import msgspec
 
 from windlass.core.capture import error_info
 from windlass.core.lifecycle import encode_error
+from windlass.engine.watchdog import Pulse
 from windlass.errors import StaleError, UnavailableError
 from windlass.model.jobs import JobId, Reason, State
 from windlass.model.outcomes import Transition
@@ -27,9 +28,14 @@ class Settler:
     """
 
     def __init__(
-        self, store: Store, *, settled: Callable[[list[Transition], list[bool]], None]
+        self,
+        store: Store,
+        *,
+        settled: Callable[[list[Transition], list[bool]], None],
+        pulse: Pulse,
     ) -> None:
         self._store = store
+        self._pulse = pulse
         self._settled = settled
         self._pending: list[Transition] = []
         self._wake = asyncio.Event()
@@ -57,7 +63,9 @@ class Settler:
     async def run(self) -> None:
         """Write groups for ever."""
         while True:
+            self._pulse.rest()
             await self._wake.wait()
+            self._pulse.beat()
             batch = self._pending[:SETTLE_BATCH_MAX]
             await self._write(batch)
             del self._pending[: len(batch)]
@@ -73,6 +81,7 @@ class Settler:
                 return
             except UnavailableError as error:
                 log.warning("outcomes wait: %s", error)
+                self._pulse.beat(backoff_s)  # an outage is no lack of progress of ours
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(backoff_s * 2, BACKOFF_LAST_S)
             except Exception as error:  # one bad outcome must not hold up its neighbours

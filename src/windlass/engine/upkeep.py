@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from windlass.engine.watchdog import Pulse
 from windlass.model.topics import CLOCK
 from windlass.ports import Store
 
@@ -29,12 +30,14 @@ class Upkeep:
         losses_max: int,
         retention_s: float | None,
         on_lost: Callable[[int], None],
+        pulse: Pulse,
     ) -> None:
         self._store = store
         self._sweep_s = sweep_s
         self._losses_max = losses_max
         self._retention_s = retention_s
         self._on_lost = on_lost
+        self._pulse = pulse
         self._prune_at = 0.0
 
     async def run(self) -> None:
@@ -52,8 +55,10 @@ class Upkeep:
                     self._on_lost(swept.rescued + swept.poisoned)
                 await self._prune()
                 due_s = self._sweep_s if swept.next_due_s is None else swept.next_due_s
-                if due_s > 0:
-                    await bell.wait(min(due_s, self._sweep_s))
+                pause_s = min(due_s, self._sweep_s)
+                self._pulse.beat(pause_s)
+                if pause_s > 0:
+                    await bell.wait(pause_s)
         finally:
             bell.close()
 

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,10 @@ from windlass.core.middleware import AttemptCall, attempt_through
 from windlass.core.tasks import Isolation, TaskSpec, retry_delay_s
 from windlass.engine.lease import LeaseKeeper
 from windlass.engine.observers import Observers
+from windlass.engine.pools import Pools
 from windlass.engine.settler import Settler
 from windlass.engine.upkeep import Upkeep
+from windlass.engine.watchdog import Watchdog
 from windlass.errors import UnavailableError
 from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, JobId
 from windlass.model.notices import Notice, NoticeKind, kind_of
@@ -38,7 +41,11 @@ NOBODY = Observers()
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """How a worker behaves.  Seconds and counts; the settings of the same names say more."""
+    """How a worker behaves.  Seconds and counts; the settings of the same names say more.
+
+    jobs_max: after so many jobs it retires; None for no end.
+    thread_slots, process_slots: places of these pools; None for as many as ``slots``.
+    """
 
     queues: tuple[str, ...] = ("default",)
     slots: int = 16
@@ -51,6 +58,14 @@ class WorkerOptions:
     unknown_task_delay_s: float = 5.0
     claim_batch: int = CLAIM_BATCH_MAX
     retention_s: float | None = None
+    jobs_max: int | None = None
+    thread_slots: int | None = None
+    process_slots: int | None = None
+
+    @property
+    def places(self) -> Mapping[Isolation, int | None]:
+        """The places of each pool that may be narrow."""
+        return {"thread": self.thread_slots, "process": self.process_slots}
 
 
 class Running:
@@ -71,11 +86,12 @@ class Worker:
     """Runs jobs until it is told to stop.
 
     store:     open, and bound to the running loop.
-    executors: one for each isolation that a task of ``specs`` asks for.
+    executors: started, one for each isolation that a task of ``specs`` asks for.
     new_info:  makes the description of this worker under a fresh random id.
     chance:    a random number in [0, 1), for the jitter of retries.
     observers: told what happens to the jobs, and to this worker.
     state:     handed to each attempt in its context.
+    watchdog:  told of each loop's progress, and of the lease.
     """
 
     def __init__(
@@ -89,8 +105,11 @@ class Worker:
         chance: Callable[[], float],
         observers: Observers = NOBODY,
         state: Any = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self._store = store
+        self._watchdog = watchdog or Watchdog()
+        self._pulse = self._watchdog.pulse("claim")
         self._specs = specs
         self._executors = executors
         self._options = options
@@ -102,13 +121,18 @@ class Worker:
         self._limited: set[JobId] = set()  # under limits, and not settled yet
         self._bell: Bell | None = None
         self._running: dict[JobId, Running] = {}
+        self._pools = Pools(specs.values(), options.slots, options.places)
+        self._pool_room = asyncio.Event()
         self._room = asyncio.Event()
         self._stop = asyncio.Event()
+        self._patience_ends = asyncio.Event()
         self._hurry = asyncio.Event()
         self._idle: asyncio.Task[object] | None = None
         self._doubt_ends_at: float | None = None
+        self.jobs_started = 0
         self.jobs_done = 0
-        self._settler = Settler(store, settled=self._settled)
+        self.has_backlog = False  # whether the last claim brought as much as there was room for
+        self._settler = Settler(store, settled=self._settled, pulse=self._watchdog.pulse("settle"))
         self._keeper = LeaseKeeper(
             store,
             new_info,
@@ -117,6 +141,7 @@ class Worker:
             on_cancel=self._cancel,
             on_lost=self._abandon,
             on_drain=self._drain,
+            watchdog=self._watchdog,
         )
         self._upkeep = Upkeep(
             store,
@@ -124,6 +149,7 @@ class Worker:
             losses_max=options.losses_max,
             retention_s=options.retention_s,
             on_lost=self._lost,
+            pulse=self._watchdog.pulse("upkeep"),
         )
 
     @property
@@ -131,11 +157,32 @@ class Worker:
         """How many attempts run at this moment."""
         return len(self._running)
 
-    def stop(self) -> None:
-        """Claim no more; let what runs end within ``shutdown_s``, then release it."""
+    @property
+    def slots(self) -> int:
+        """How many attempts it runs at the same time."""
+        return self._options.slots
+
+    @property
+    def is_retiring(self) -> bool:
+        """Whether it claims no more, for whatever reason."""
+        return self._stop.is_set()
+
+    @property
+    def makes_way(self) -> bool:
+        """Whether it has retired, for another one to follow; one that was stopped has not."""
+        return self._stop.is_set() and not self._patience_ends.is_set()
+
+    def retire(self) -> None:
+        """Claim no more; let what runs end, however long it takes, and stop."""
+        self._watchdog.stopping()
         self._stop.set()
         if self._idle is not None:
             self._idle.cancel()
+
+    def stop(self) -> None:
+        """Claim no more; let what runs end within ``shutdown_s``, then release it."""
+        self.retire()
+        self._patience_ends.set()
 
     def hurry(self) -> None:
         """Stop without waiting: what runs is stopped and released at once."""
@@ -144,8 +191,6 @@ class Worker:
 
     async def run(self) -> None:
         """Work until ``stop``; then settle what is left and give up the lease."""
-        for executor in self._executors.values():
-            await executor.start()
         self._tell_of_worker(NoticeKind.WORKER_STARTED)
         keeper = self._spawn("lease", self._keeper.run)
         settler = self._spawn("settle", self._settler.run)
@@ -156,8 +201,6 @@ class Worker:
             await self._finish_running()
         finally:
             await self._release_running()
-            for executor in self._executors.values():
-                await executor.stop()
             await self._let_settle()
             await _end(upkeep, claimer, keeper, settler)
             await self._leave()
@@ -166,7 +209,7 @@ class Worker:
     # -- claiming ------------------------------------------------------------
 
     async def _claim_until_stopped(self) -> None:
-        await self._pause(self._keeper.wait_held)
+        await self._rest(self._keeper.wait_held)
         if self._stop.is_set():
             return
         info = self._keeper.info
@@ -175,10 +218,24 @@ class Worker:
         self._bell = bell
         try:
             while not self._stop.is_set():
-                if not await self._claim_once():
-                    await self._pause(lambda: bell.wait(self._options.poll_s))
+                is_there_more = await self._claim_once()
+                self._pulse.beat(self._options.poll_s)
+                if not is_there_more:
+                    await self._pause(lambda: self._news(bell))
         finally:
             bell.close()
+
+    async def _news(self, bell: Bell) -> None:
+        """Return when there may be more to claim: new jobs, or room in a pool that was full."""
+        if not self._pools:
+            await bell.wait(self._options.poll_s)
+            return
+        rung = asyncio.ensure_future(bell.wait(self._options.poll_s))
+        freed = asyncio.ensure_future(self._pool_room.wait())
+        try:
+            await asyncio.wait({rung, freed}, return_when="FIRST_COMPLETED")
+        finally:
+            await _end(rung, freed)
 
     async def _claim_once(self) -> bool:
         """Fill the free slots; False if the queues hold no more than was taken."""
@@ -186,20 +243,40 @@ class Worker:
         backlog = len(self._settler)
         if free <= 0 or backlog >= self._options.slots + CLAIM_BATCH_MAX:
             self._room.clear()
-            await self._pause(self._room.wait)
+            await self._rest(self._room.wait)
             return True
         if not self._keeper.held:
-            await self._pause(self._keeper.wait_held)
+            await self._rest(self._keeper.wait_held)
             await asyncio.sleep(0)  # the keeper may not yet know that its time is over
             return True
         if self._doubt_ends_at is not None:
             await self._take_unanswered(self._doubt_ends_at)
+        is_there_more = False
+        self._pool_room.clear()
+        rooms = self._pools.room(self._options.queues)
+        for queues, room in rooms:
+            limit = self._limit(room)
+            if limit <= 0:
+                is_there_more = True
+                break
+            is_there_more |= await self._claim(queues, limit)
+        asked = sum(len(queues) for queues, _ in rooms)
+        self.has_backlog = is_there_more or asked < len(self._options.queues)
+        return is_there_more
+
+    def _limit(self, room: int | None) -> int:
         limit = min(self._options.slots - len(self._running), self._options.claim_batch)
-        if limit <= 0:
-            return True
+        if room is not None:
+            limit = min(limit, room)
+        if self._options.jobs_max is not None:
+            limit = min(limit, self._options.jobs_max - self.jobs_started)
+        return 0 if self._stop.is_set() else limit
+
+    async def _claim(self, queues: Sequence[str], limit: int) -> bool:
+        """Claim from some queues; False if they hold no more than was taken."""
         worker = self._keeper.info.id
         try:
-            claims = await self._store.claim(worker, self._options.queues, limit)
+            claims = await self._store.claim(worker, queues, limit)
         except UnavailableError:
             self._doubt_ends_at = self._now() + self._options.lease_s
             raise
@@ -231,6 +308,15 @@ class Worker:
                 self._hand_over(claim, Released())
             else:
                 self._start(claim)
+        if self._options.jobs_max is not None and self.jobs_started >= self._options.jobs_max:
+            log.info("the worker retires: it has begun %d jobs", self.jobs_started)
+            self.retire()
+
+    async def _rest(self, wait: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Await what is for others to bring about, however long it takes."""
+        self._pulse.rest()
+        await self._pause(wait)
+        self._pulse.beat()
 
     async def _pause(self, wait: Callable[[], Coroutine[Any, Any, object]]) -> None:
         """Await something that a stop may break off; never a claim in flight."""
@@ -256,6 +342,8 @@ class Worker:
             return
         running = Running(claim, spec, self._now() if self._is_observed else 0.0, self._state)
         self._running[claim.job_id] = running
+        self.jobs_started += 1
+        self._pools.enter(claim.queue, spec.isolation)
         if self._is_observed:
             self._tell_of_claim(NoticeKind.STARTED, claim)
         running.task = _start_task(self._attempt(running))
@@ -278,6 +366,8 @@ class Worker:
         if self._running.get(claim.job_id) is running:
             del self._running[claim.job_id]
         self._room.set()
+        if self._pools.leave(spec.isolation):
+            self._pool_room.set()
         if outcome is not None:
             self._settle(running, outcome)
         elif self._is_observed:  # its lease is gone; nothing is written of it
@@ -402,13 +492,19 @@ class Worker:
         tasks = self._attempt_tasks()
         if not tasks:
             return
-        log.info("stopping: %d attempts have %g s to end", len(tasks), self._options.shutdown_s)
-        hurried = asyncio.ensure_future(self._hurry.wait())
+        due = asyncio.ensure_future(self._wait_for_patience_to_end(len(tasks)))
         ended = asyncio.ensure_future(asyncio.wait(tasks))
-        await asyncio.wait(
-            {hurried, ended}, timeout=self._options.shutdown_s, return_when="FIRST_COMPLETED"
-        )
-        await _end(hurried, ended)
+        await asyncio.wait({due, ended}, return_when="FIRST_COMPLETED")
+        await _end(due, ended)
+
+    async def _wait_for_patience_to_end(self, attempts: int) -> None:
+        if not self._patience_ends.is_set():
+            log.info("retiring: %d attempts run to their end", attempts)
+            await self._patience_ends.wait()
+        log.info("stopping: %d attempts have %g s to end", attempts, self._options.shutdown_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._options.shutdown_s):
+                await self._hurry.wait()
 
     async def _release_running(self) -> None:
         for running in list(self._running.values()):
@@ -442,11 +538,15 @@ class Worker:
     def _spawn(self, name: str, loop: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":
         """Run a loop; whatever it raises is told, and it begins again."""
 
+        pulse = self._watchdog.pulse(name)
+
         async def supervised() -> None:
+            pulse.beat()
             while True:
                 try:
                     return await loop()
                 except UnavailableError as error:
+                    pulse.beat(RESTART_S)  # an outage is no lack of progress of ours
                     log.warning("%s waits: %s", name, error)
                 except Exception:
                     log.exception("%s broke; it begins again in %g s", name, RESTART_S)
@@ -454,7 +554,9 @@ class Worker:
                     return None
                 await asyncio.sleep(RESTART_S)
 
-        return asyncio.create_task(supervised(), name=f"windlass-{name}")
+        task = asyncio.create_task(supervised(), name=f"windlass-{name}")
+        task.add_done_callback(lambda _: pulse.rest())
+        return task
 
 
 def _stop_attempt(running: Running, outcome: Outcome | None) -> None:

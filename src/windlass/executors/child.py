@@ -27,6 +27,7 @@ from windlass.core.tasks import TaskSpec, outcome_told
 from windlass.errors import AppNotFound, TaskNotFound
 from windlass.executors import frames
 from windlass.executors.attempt import attempt_async, attempt_plain
+from windlass.executors.budget import held_to_budget
 from windlass.model.outcomes import Failed, Outcome
 
 SCRIPT_NAME = "__windlass_main__"  # for a script whose own name is taken
@@ -131,10 +132,11 @@ def run(module: str, specs: Mapping[str, TaskSpec], start: frames.Start) -> Outc
     context = Context(claim)
     context.deadline = start.deadline
     try:
-        if spec.is_async:
-            return asyncio.run(attempt_async(spec, claim, context))
-        # Called in a copy, so that context variables do not pass from job to job.
-        return copy_context().run(attempt_plain, spec, claim, context)
+        with held_to_budget(spec):
+            if spec.is_async:
+                return asyncio.run(attempt_async(spec, claim, context))
+            # Called in a copy, so that context variables do not pass from job to job.
+            return copy_context().run(attempt_plain, spec, claim, context)
     except BaseException as error:  # the code cancelled itself, or what it left behind broke
         return outcome_told(spec, error, context)
     finally:

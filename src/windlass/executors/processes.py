@@ -15,10 +15,20 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace as with_
 
+from windlass.core.capture import type_name
 from windlass.core.context import Context
 from windlass.core.tasks import TaskSpec, outcome_told
-from windlass.errors import AppNotFound, AttemptTimeout, ChildDied, PickleRefused
+from windlass.errors import (
+    AppNotFound,
+    AttemptTimeout,
+    ChildDied,
+    CpuExceeded,
+    MemoryExceeded,
+    PickleRefused,
+    TaskError,
+)
 from windlass.executors import frames
+from windlass.executors.budget import budget_exceeded, is_limited
 from windlass.model.jobs import Claim
 from windlass.model.outcomes import Failed, Outcome, Released, Succeeded
 from windlass.ports import Clock
@@ -28,6 +38,9 @@ REAP_WAIT_S = 2.0
 FRAME_SLACK_BYTES = 1024 * 1024  # an error's text is bounded well below this
 RECEIVE_BYTES = 64 * 1024
 OWN_PREFIX = "WINDLASS_"
+
+
+_OVER_BUDGET = {type_name(CpuExceeded), type_name(MemoryExceeded)}
 
 
 class ProcessExecutor:
@@ -41,6 +54,8 @@ class ProcessExecutor:
     clock:   tells attempts with a time limit when that will end.
     Limits:  the time limit of a task begins when its code does, not while a child starts;
              a child that is not ready within ``start_timeout_s`` is a failed attempt.
+    Recycle: a child that has served ``recycle_after_jobs`` attempts, or as many as the task of
+             the last one says, is not used again.
     Raises:  AppNotFound, when there is no target that a child could import.
     """
 
@@ -53,6 +68,7 @@ class ProcessExecutor:
         python: str = sys.executable,
         start_timeout_s: float = START_TIMEOUT_S,
         clock: Clock | None = None,
+        recycle_after_jobs: int | None = None,
     ) -> None:
         assert slots > 0
         self._target = importable_target(target)
@@ -61,6 +77,7 @@ class ProcessExecutor:
         self._start_timeout_s = start_timeout_s
         self._clock = clock
         self._child_key = secrets.token_hex()
+        self._recycle_after_jobs = recycle_after_jobs
         self._free = asyncio.Semaphore(slots)
         self._idle: list[_Child] = []
         self._children: set[_Child] = set()
@@ -117,7 +134,7 @@ class ProcessExecutor:
             if outcome is None:
                 await self._discard(child)
                 outcome = self._outcome_of_death(spec, child, context)
-            elif child.is_usable and not self._stopped:
+            elif self._is_of_use(child, spec, outcome):
                 self._idle.append(child)
             else:
                 await self._discard(child)
@@ -134,6 +151,9 @@ class ProcessExecutor:
         if self._clock is not None and spec.timeout_s is not None:
             context.deadline = self._clock.now() + timedelta(seconds=spec.timeout_s)
         start = frames.Start(claim, context.deadline)
+        enforcing = None
+        if is_limited(spec):
+            enforcing = asyncio.create_task(child.kill_over_budget(spec))
         try:
             async with asyncio.timeout(spec.timeout_s):
                 answer = await child.ask(start, spec.result_limit_bytes + FRAME_SLACK_BYTES)
@@ -141,6 +161,9 @@ class ProcessExecutor:
             child.kill()
             assert spec.timeout_s is not None
             return outcome_told(spec, AttemptTimeout(spec.name, spec.timeout_s), context)
+        finally:
+            if enforcing is not None:
+                enforcing.cancel()
         return answer.outcome if isinstance(answer, frames.Ended) else None
 
     async def _warm_up(self, child: "_Child", spec: TaskSpec, context: Context) -> Outcome | None:
@@ -163,7 +186,21 @@ class ProcessExecutor:
     def _outcome_of_death(self, spec: TaskSpec, child: "_Child", context: Context) -> Outcome:
         if self._stopped:
             return Released(started=True)
-        return outcome_told(spec, ChildDied(spec.name, child.cause_of_death()), context)
+        if child.exceeded is not None:
+            return outcome_told(spec, child.exceeded, context)
+        why = child.cause_of_death()
+        if spec.memory_limit_bytes is not None:
+            why += f" (its memory_limit is {spec.memory_limit_bytes:,} bytes)"
+        return outcome_told(spec, ChildDied(spec.name, why), context)
+
+    def _is_of_use(self, child: "_Child", spec: TaskSpec, outcome: Outcome) -> bool:
+        """Tell whether a child that has just served may serve again."""
+        child.served += 1
+        if isinstance(outcome, Failed) and outcome.error.type in _OVER_BUDGET:
+            return False  # what filled it may still be there
+        limit = spec.recycle_after_jobs or self._recycle_after_jobs
+        is_worn = limit is not None and child.served >= limit
+        return child.is_usable and not is_worn and not self._stopped
 
     # -- the children --------------------------------------------------------
 
@@ -196,6 +233,8 @@ class _Child:
     def __init__(self, python: str, environ: Mapping[str, str], lifeline_fd: int) -> None:
         self.is_alive = True
         self.is_warm = False
+        self.served = 0
+        self.exceeded: TaskError | None = None
         self._was_killed = False
         self._loop = asyncio.get_running_loop()
         self._gone = asyncio.Event()
@@ -266,6 +305,11 @@ class _Child:
         self._was_killed = True
         if self.is_alive:
             _kill_group(self._process.pid)
+
+    async def kill_over_budget(self, spec: TaskSpec) -> None:
+        """Kill the child when it uses more than its attempt may; to be cancelled at its end."""
+        self.exceeded = await budget_exceeded(spec, self._process.pid)
+        self.kill()
 
     async def wait_until_gone(self, limit_s: float) -> None:
         """Wait until the child has been reaped, or for ``limit_s``."""

@@ -1,0 +1,177 @@
+"""One worker, put together: its components, in the order in which they start."""
+
+import os
+import random
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from windlass.config import Settings
+from windlass.core.tasks import Isolation, TaskSpec
+from windlass.engine.components import Components
+from windlass.engine.observers import Observer, Observers
+from windlass.engine.recycle import MemoryBound
+from windlass.engine.watch import Watch
+from windlass.engine.watchdog import Watchdog
+from windlass.engine.worker import Worker, WorkerOptions
+from windlass.executors.usage import rss_bytes
+from windlass.model.health import Health
+from windlass.model.jobs import WorkerId
+from windlass.model.workers import WorkerInfo
+from windlass.plugins import make_executors, make_store, with_dependencies
+from windlass.ports import Executor, Store
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """The configuration of one worker: the component on which all others stand.
+
+    specs:     returns the tasks, in the app's middleware.
+    resources: holds what the attempts share, and yields it.
+    address:   of the health endpoint; None for none.
+    on_ready:  called with the worker before it begins.
+    on_health: called again and again, in a thread, with the health of the process.
+    """
+
+    settings: Settings
+    specs: Callable[[], Mapping[str, TaskSpec]]
+    queues: tuple[str, ...]
+    slots: int
+    target: str | None
+    observers: Sequence[Observer]
+    resources: Callable[[], AbstractAsyncContextManager[Any]]
+    address: tuple[str, int] | None
+    on_ready: Callable[[Worker], object] | None
+    on_health: Sequence[Callable[[Health], object]]
+
+
+class Assembly:
+    """A worker with all it stands on.
+
+    Start: watch (health endpoint, systemd), store, resources (the app's lifespan),
+           dependencies, executors, worker.   Stop: the reverse.
+    A part may be replaced before the start; its place in the order stays.
+    """
+
+    def __init__(self, plan: WorkerPlan) -> None:
+        self._plan = plan
+        self._bound: MemoryBound | None = None
+        self.components = Components(
+            [
+                ("watch", self._watched),
+                ("store", self._opened_store),
+                ("resources", self._held_resources),
+                ("dependencies", self._shared_dependencies),
+                ("executors", self._started_executors),
+                ("worker", self._made_worker),
+            ]
+        )
+
+    async def run(self) -> None:
+        """Start all parts, work until the worker is stopped, and stop all parts."""
+        async with self.components:
+            await self._worker.run()
+
+    # -- the parts -----------------------------------------------------------
+
+    @asynccontextmanager
+    async def _watched(self) -> AsyncIterator[None]:
+        plan = self._plan
+        self._watchdog = Watchdog(stall_s=plan.settings.stall_limit_s)
+        tell = [*plan.on_health]
+        if plan.settings.recycle_above_bytes:
+            self._bound = MemoryBound(plan.settings.recycle_above_bytes, rss_bytes)
+            tell.append(self._bound.look)
+        watch = Watch(
+            self._watchdog,
+            address=plan.address,
+            blocked_s=plan.settings.blocked_warning_s,
+            tell=tell,
+        )
+        async with watch:
+            yield
+
+    @asynccontextmanager
+    async def _opened_store(self) -> AsyncIterator[None]:
+        self._store: Store = make_store(self._plan.settings.store, self._plan.settings)
+        try:
+            await self._store.open()
+            yield
+        finally:
+            await self._store.close()
+
+    @asynccontextmanager
+    async def _held_resources(self) -> AsyncIterator[None]:
+        async with self._plan.resources() as self._state:
+            yield
+
+    @asynccontextmanager
+    async def _shared_dependencies(self) -> AsyncIterator[None]:
+        async with with_dependencies(self._plan.specs()) as self._specs:
+            yield
+
+    @asynccontextmanager
+    async def _started_executors(self) -> AsyncIterator[None]:
+        plan = self._plan
+        made = make_executors(
+            self._specs.values(), plan.settings, plan.slots, plan.target, os.environ
+        )
+        self._executors: Mapping[Isolation, Executor] = made
+        async with AsyncExitStack() as stack:
+            for executor in made.values():
+                stack.push_async_callback(executor.stop)
+                await executor.start()
+            yield
+
+    @asynccontextmanager
+    async def _made_worker(self) -> AsyncIterator[None]:
+        plan = self._plan
+        self._worker = Worker(
+            self._store,
+            self._specs,
+            self._executors,
+            self._options(),
+            new_info=self._new_info,
+            chance=random.random,
+            observers=Observers(plan.observers),
+            state=self._state,
+            watchdog=self._watchdog,
+        )
+        if self._bound is not None:
+            self._bound.ready(self._worker)
+        if plan.on_ready is not None:
+            plan.on_ready(self._worker)
+        yield
+
+    # -- from settings to the engine -----------------------------------------
+
+    def _options(self) -> WorkerOptions:
+        settings = self._plan.settings
+        return WorkerOptions(
+            queues=self._plan.queues,
+            slots=self._plan.slots,
+            lease_s=settings.lease_s,
+            renew_s=settings.renew_s,
+            poll_s=settings.poll_interval_s,
+            sweep_s=settings.sweep_interval_s,
+            shutdown_s=settings.shutdown_timeout_s,
+            losses_max=settings.losses_max,
+            unknown_task_delay_s=settings.unknown_task_delay_s,
+            claim_batch=settings.claim_batch,
+            retention_s=settings.retention_s,
+            jobs_max=settings.recycle_after_jobs or None,
+            thread_slots=settings.thread_slots or None,
+            process_slots=settings.process_slots or None,
+        )
+
+    def _new_info(self) -> WorkerInfo:
+        return WorkerInfo(
+            id=WorkerId(secrets.token_hex(8)),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            queues=self._plan.queues,
+            slots=self._plan.slots,
+        )

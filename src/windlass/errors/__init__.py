@@ -1,0 +1,176 @@
+"""Every error Windlass raises on purpose, sorted by who must act.
+
+WindlassError
+├── ConfigurationError      the deployer: fix a setting, a file, an installation
+│   ├── BadSetting              a value of a setting is not acceptable
+│   ├── UnknownSetting          no setting has this name
+│   ├── BadStoreUrl             no store answers to this URL
+│   ├── MissingExtra            an optional dependency is not installed
+│   ├── AppNotFound             `module:app` does not lead to an App
+│   ├── BadTask                 a task is defined in a way that cannot be kept
+│   ├── UnknownSerializer       nothing here reads or writes this format
+│   ├── PickleRefused           a pickle was not written, or not read
+│   ├── LifespanBroke           an app's lifespan raised at its start or at its end
+│   ├── CannotListen            an address cannot be listened at
+│   ├── BadMiddleware           a middleware has none of the shapes there are
+│   ├── SchemaMissing           the store holds no Windlass tables
+│   ├── SchemaTooNew            the store was migrated by a newer Windlass
+│   ├── StoreCorrupt            the store's file is damaged or not a database
+│   ├── StoreReadOnly           the store cannot be written
+│   └── SqliteTooOld            the SQLite library on this machine has a known fault
+├── UsageError              the caller: fix the call
+│   ├── BadArguments            arguments do not fit the task's signature
+│   ├── NotEncodable            a value has no place in a payload
+│   ├── PayloadTooLarge         a payload is over the limit
+│   ├── BadOption               an option of an enqueue is out of range
+│   ├── BadLimitKey             the key of a limit cannot be had from the arguments
+│   ├── TooManyHolds            the store keeps no more holds than it has
+│   ├── HoldNotFound            no hold of this id is in force
+│   ├── TaskNotFound            the app has no task of this name
+│   ├── JobNotFound             no job has this id
+│   ├── JobNotWaiting           only a job that waits to start can be rescheduled
+│   ├── WorkerNotFound          no worker of this id holds a lease
+│   ├── JobNotFailed            only a failed job can be retried or discarded
+│   ├── NotIncluded             a router's task was used before an app included it
+│   ├── WouldDeadlock           a blocking call in the event loop that would have to serve it
+│   ├── NotInAttempt            context() was called outside of a running task
+│   ├── NotInjected             a parameter which only an attempt fills was used in a plain call
+│   └── ResultTimeout           the job did not end within the time given
+├── UnavailableError        the operator; trying again may help
+│   └── StoreUnavailable        the store does not answer
+├── StaleError              nobody: a newer holder of the job has won
+└── TaskError               the task's author: an attempt, or the job, went wrong
+    ├── JobFailed               the job ended in ``failed``
+    ├── JobCancelled            the job ended in ``cancelled``
+    ├── BadResult               a stored result cannot be read
+    ├── AttemptTimeout          an attempt ran longer than its limit
+    ├── MemoryExceeded          an attempt wanted more memory than its limit
+    ├── CpuExceeded             an attempt used more CPU time than its limit
+    ├── AttemptCancelled        an attempt was stopped by a cancel request
+    ├── MiddlewareBroke         a middleware broke the rules of proceeding
+    ├── DependencyBroke         a dependency did not yield exactly once
+    └── ChildDied               the process that ran an attempt died under it
+
+Arguments are the facts; ``__str__`` makes the sentence, with the way out, so
+that each error survives pickling.
+"""
+
+from windlass.errors.attempts import (
+    AttemptCancelled,
+    AttemptTimeout,
+    BadResult,
+    ChildDied,
+    CpuExceeded,
+    DependencyBroke,
+    JobCancelled,
+    JobFailed,
+    MemoryExceeded,
+    MiddlewareBroke,
+)
+from windlass.errors.configuration import (
+    AppNotFound,
+    BadMiddleware,
+    BadSetting,
+    BadStoreUrl,
+    BadTask,
+    CannotListen,
+    LifespanBroke,
+    MissingExtra,
+    PickleRefused,
+    SchemaMissing,
+    SchemaTooNew,
+    SqliteTooOld,
+    StoreCorrupt,
+    StoreReadOnly,
+    UnknownSerializer,
+    UnknownSetting,
+)
+from windlass.errors.roots import (
+    ConfigurationError,
+    StaleError,
+    TaskError,
+    UnavailableError,
+    UsageError,
+    WindlassError,
+    facts_of,
+)
+from windlass.errors.unavailable import (
+    StoreUnavailable,
+)
+from windlass.errors.usage import (
+    BadArguments,
+    BadLimitKey,
+    BadOption,
+    HoldNotFound,
+    JobNotFailed,
+    JobNotFound,
+    JobNotWaiting,
+    NotEncodable,
+    NotInAttempt,
+    NotIncluded,
+    NotInjected,
+    PayloadTooLarge,
+    ResultTimeout,
+    TaskNotFound,
+    TooManyHolds,
+    WorkerNotFound,
+    WouldDeadlock,
+)
+
+__all__ = [
+    "AppNotFound",
+    "AttemptCancelled",
+    "AttemptTimeout",
+    "BadArguments",
+    "BadLimitKey",
+    "BadMiddleware",
+    "BadOption",
+    "BadResult",
+    "BadSetting",
+    "BadStoreUrl",
+    "BadTask",
+    "CannotListen",
+    "ChildDied",
+    "ConfigurationError",
+    "CpuExceeded",
+    "DependencyBroke",
+    "HoldNotFound",
+    "JobCancelled",
+    "JobFailed",
+    "JobNotFailed",
+    "JobNotFound",
+    "JobNotWaiting",
+    "LifespanBroke",
+    "MemoryExceeded",
+    "MiddlewareBroke",
+    "MissingExtra",
+    "NotEncodable",
+    "NotInAttempt",
+    "NotIncluded",
+    "NotInjected",
+    "PayloadTooLarge",
+    "PickleRefused",
+    "ResultTimeout",
+    "SchemaMissing",
+    "SchemaTooNew",
+    "SqliteTooOld",
+    "StaleError",
+    "StoreCorrupt",
+    "StoreReadOnly",
+    "StoreUnavailable",
+    "TaskError",
+    "TaskNotFound",
+    "TooManyHolds",
+    "UnavailableError",
+    "UnknownSerializer",
+    "UnknownSetting",
+    "UsageError",
+    "WindlassError",
+    "WorkerNotFound",
+    "WouldDeadlock",
+    "facts_of",
+]
+
+# Stored with jobs and pickled: the name by which all know an error, wherever it is written.
+for _name in __all__:
+    globals()[_name].__module__ = __name__

@@ -1,0 +1,144 @@
+"""What went wrong in an attempt, or with a job."""
+
+from windlass.errors.roots import TaskError
+
+
+class JobFailed(TaskError):
+    """The job ended in ``failed``; carries what its last attempt raised, far away.
+
+    ``error_type`` is the remote class's full name, ``message`` its text,
+    ``traceback`` the remote traceback with its causes, ready to print.
+    """
+
+    def __init__(
+        self,
+        job_id: str,
+        task: str,
+        reason: str,
+        error_type: str,
+        message: str,
+        traceback: str,
+    ) -> None:
+        super().__init__(job_id, task, reason, error_type, message, traceback)
+        self.job_id = job_id
+        self.task = task
+        self.reason = reason
+        self.error_type = error_type
+        self.message = message
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        head = f"job {self.job_id} ({self.task}) failed ({self.reason})"
+        if self.error_type:
+            head += f": {self.error_type}: {self.message}"
+        return f"{head}\n\n{self.traceback}" if self.traceback else head
+
+
+class JobCancelled(TaskError):
+    """The job ended in ``cancelled``, so it has no result."""
+
+    def __init__(self, job_id: str, task: str) -> None:
+        super().__init__(job_id, task)
+        self.job_id = job_id
+        self.task = task
+
+    def __str__(self) -> str:
+        return f"job {self.job_id} ({self.task}) was cancelled"
+
+
+class BadResult(TaskError):
+    """The stored result of a job cannot be read."""
+
+    def __init__(self, task: str, why: str) -> None:
+        super().__init__(task, why)
+        self.task = task
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"the stored result of task {self.task!r} cannot be read: {self.why}"
+
+
+class AttemptTimeout(TaskError):
+    """An attempt ran longer than its limit."""
+
+    def __init__(self, task: str, limit_s: float) -> None:
+        super().__init__(task, limit_s)
+        self.task = task
+        self.limit_s = limit_s
+
+    def __str__(self) -> str:
+        return f"task {self.task!r} ran longer than its timeout of {self.limit_s:g} s"
+
+
+class MemoryExceeded(TaskError):
+    """An attempt wanted more memory than its task's ``memory_limit``."""
+
+    def __init__(self, task: str, limit_bytes: int) -> None:
+        super().__init__(task, limit_bytes)
+        self.task = task
+        self.limit_bytes = limit_bytes
+
+    def __str__(self) -> str:
+        return (
+            f"task {self.task!r} wanted more than its memory_limit of {self.limit_bytes:,} bytes; "
+            "work in smaller pieces, or raise the limit"
+        )
+
+
+class CpuExceeded(TaskError):
+    """An attempt used more CPU time than its task's ``cpu_limit``."""
+
+    def __init__(self, task: str, limit_s: float) -> None:
+        super().__init__(task, limit_s)
+        self.task = task
+        self.limit_s = limit_s
+
+    def __str__(self) -> str:
+        return f"task {self.task!r} used more than its cpu_limit of {self.limit_s:g} s of CPU time"
+
+
+class AttemptCancelled(TaskError):
+    """An attempt was stopped by a cancel request."""
+
+    def __init__(self, task: str) -> None:
+        super().__init__(task)
+        self.task = task
+
+    def __str__(self) -> str:
+        return f"an attempt of task {self.task!r} was cancelled"
+
+
+class MiddlewareBroke(TaskError):
+    """A middleware proceeded twice, or gave back what is no answer."""
+
+    def __init__(self, middleware: str, why: str) -> None:
+        super().__init__(middleware, why)
+        self.middleware = middleware
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"middleware {self.middleware}: {self.why}"
+
+
+class DependencyBroke(TaskError):
+    """A dependency that is a generator did not yield exactly once."""
+
+    def __init__(self, dependency: str, why: str) -> None:
+        super().__init__(dependency, why)
+        self.dependency = dependency
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"dependency {self.dependency!r}: {self.why}; let it yield exactly once"
+
+
+class ChildDied(TaskError):
+    """The process that ran an attempt died under it."""
+
+    def __init__(self, task: str, why: str) -> None:
+        super().__init__(task, why)
+        self.task = task
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"the process that ran task {self.task!r} died: {self.why}"

@@ -1,0 +1,233 @@
+"""What the deployer must change."""
+
+from windlass.errors.roots import ConfigurationError
+
+
+class BadSetting(ConfigurationError):
+    """A setting has a value that cannot be used."""
+
+    def __init__(self, name: str, value: object, why: str, source: str = "argument") -> None:
+        super().__init__(name, value, why, source)
+        self.name = name
+        self.value = value
+        self.why = why
+        self.source = source
+
+    def __str__(self) -> str:
+        return f"setting {self.name} = {self.value!r} (from {self.source}): {self.why}"
+
+
+class UnknownSetting(ConfigurationError):
+    """No setting has this name."""
+
+    def __init__(self, name: str, source: str, near: str | None = None) -> None:
+        super().__init__(name, source, near)
+        self.name = name
+        self.source = source
+        self.near = near
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {self.near!r}?" if self.near else ""
+        return f"unknown setting {self.name!r} in {self.source}{hint}"
+
+
+class BadStoreUrl(ConfigurationError):
+    """No store answers to this URL."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(url, why)
+        self.url = url
+        self.why = why
+
+    def __str__(self) -> str:
+        return (
+            f"store URL {self.url!r}: {self.why}; "
+            "use sqlite:///path/to/file.db or postgresql://user@host/database"
+        )
+
+
+class MissingExtra(ConfigurationError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, extra: str, module: str) -> None:
+        super().__init__(extra, module)
+        self.extra = extra
+        self.module = module
+
+    def __str__(self) -> str:
+        return (
+            f"this needs the module {self.module!r}, which is not installed: "
+            f"pip install 'windlass[{self.extra}]'"
+        )
+
+
+class AppNotFound(ConfigurationError):
+    """`module:app` does not lead to an App."""
+
+    def __init__(self, target: str, why: str) -> None:
+        super().__init__(target, why)
+        self.target = target
+        self.why = why
+
+    def __str__(self) -> str:
+        return (
+            f"cannot load the app {self.target!r}: {self.why}; "
+            "name it as module:attribute, for instance myproject.jobs:app"
+        )
+
+
+class BadTask(ConfigurationError):
+    """A task is defined in a way that cannot be kept."""
+
+    def __init__(self, task: str, why: str) -> None:
+        super().__init__(task, why)
+        self.task = task
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"task {self.task!r}: {self.why}"
+
+
+class UnknownSerializer(ConfigurationError):
+    """Nothing in this process reads or writes the format that a payload or a setting names."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return (
+            f"there is no serializer {self.name!r} here: give it to app.add_serializer(…) before "
+            "the tasks are defined, or run a Windlass that has it; built in are json, msgpack "
+            "and pickle"
+        )
+
+
+class PickleRefused(ConfigurationError):
+    """A pickle was not written, or not read: its task and a key must both allow it."""
+
+    def __init__(self, task: str | None, why: str) -> None:
+        super().__init__(task, why)
+        self.task = task
+        self.why = why
+
+    def __str__(self) -> str:
+        whose = "" if self.task is None else f" of task {self.task!r}"
+        return (
+            f"pickle{whose} refused: {self.why}; enqueuers and workers need "
+            '@app.task(serializer="pickle") and the same setting pickle_key'
+        )
+
+
+class LifespanBroke(ConfigurationError):
+    """An app's lifespan raised at its start, so nothing was claimed, or at its end."""
+
+    def __init__(self, when: str, error: str) -> None:
+        super().__init__(when, error)
+        self.when = when
+        self.error = error
+
+    def __str__(self) -> str:
+        return f"the lifespan of the app raised at its {self.when}: {self.error}"
+
+
+class CannotListen(ConfigurationError):
+    """An address cannot be listened at: it is taken, or is none of this machine."""
+
+    def __init__(self, host: str, port: int, why: str) -> None:
+        super().__init__(host, port, why)
+        self.host = host
+        self.port = port
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"cannot listen at {self.host}:{self.port}: {self.why}; name another address"
+
+
+class BadMiddleware(ConfigurationError):
+    """A middleware has none of the shapes there are."""
+
+    def __init__(self, middleware: str, why: str) -> None:
+        super().__init__(middleware, why)
+        self.middleware = middleware
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"middleware {self.middleware}: {self.why}"
+
+
+class SchemaMissing(ConfigurationError):
+    """The store holds no Windlass tables, or older ones."""
+
+    def __init__(self, url: str, found: int, wanted: int) -> None:
+        super().__init__(url, found, wanted)
+        self.url = url
+        self.found = found
+        self.wanted = wanted
+
+    def __str__(self) -> str:
+        return (
+            f"store {self.url}: its schema is at version {self.found}, "
+            f"this Windlass needs {self.wanted}; run: windlass migrate --store {self.url}"
+        )
+
+
+class SchemaTooNew(ConfigurationError):
+    """The store was migrated by a newer Windlass than this one."""
+
+    def __init__(self, url: str, found: int, wanted: int) -> None:
+        super().__init__(url, found, wanted)
+        self.url = url
+        self.found = found
+        self.wanted = wanted
+
+    def __str__(self) -> str:
+        return (
+            f"store {self.url}: its schema is at version {self.found}, newer than the "
+            f"{self.wanted} this Windlass knows; upgrade the package on this machine"
+        )
+
+
+class StoreCorrupt(ConfigurationError):
+    """The store's file is damaged, or is no database."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(url, why)
+        self.url = url
+        self.why = why
+
+    def __str__(self) -> str:
+        return (
+            f"store {self.url} is damaged or is not a database ({self.why}); "
+            "restore it from a backup, or name another file"
+        )
+
+
+class StoreReadOnly(ConfigurationError):
+    """The store cannot be written."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(url, why)
+        self.url = url
+        self.why = why
+
+    def __str__(self) -> str:
+        return (
+            f"store {self.url} cannot be written ({self.why}); "
+            "give this user write access to the file and to its folder"
+        )
+
+
+class SqliteTooOld(ConfigurationError):
+    """The SQLite library on this machine can lose a commit."""
+
+    def __init__(self, found: str, least: str) -> None:
+        super().__init__(found, least)
+        self.found = found
+        self.least = least
+
+    def __str__(self) -> str:
+        return (
+            f"SQLite {self.found} can lose a commit when its log is reset; "
+            f"{self.least} or later is needed: pip install --upgrade apsw"
+        )

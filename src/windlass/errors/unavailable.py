@@ -1,0 +1,15 @@
+"""What does not answer; trying again may help."""
+
+from windlass.errors.roots import UnavailableError
+
+
+class StoreUnavailable(UnavailableError):
+    """The store does not answer."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(url, why)
+        self.url = url
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"store {self.url} does not answer: {self.why}"

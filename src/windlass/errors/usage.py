@@ -1,0 +1,220 @@
+"""What the caller must change."""
+
+from windlass.errors.roots import UsageError
+
+
+class BadArguments(UsageError):
+    """Arguments do not fit the signature of the task.
+
+    ``field`` is the path of what does not fit, such as ``order.lines[2].price``.
+    """
+
+    def __init__(self, task: str, field: str | None, why: str) -> None:
+        super().__init__(task, field, why)
+        self.task = task
+        self.field = field
+        self.why = why
+
+    def __str__(self) -> str:
+        where = f"argument {self.field!r} of " if self.field else "arguments of "
+        return f"{where}task {self.task!r}: {self.why}"
+
+
+class NotEncodable(UsageError):
+    """A value has no place in a payload; ``field`` is its path."""
+
+    def __init__(self, task: str, field: str | None, why: str) -> None:
+        super().__init__(task, field, why)
+        self.task = task
+        self.field = field
+        self.why = why
+
+    def __str__(self) -> str:
+        where = f"argument {self.field!r}" if self.field else "the result"
+        return (
+            f"{where} of task {self.task!r} cannot be encoded: {self.why}; pass plain values, "
+            "dataclasses, msgspec structs or pydantic models"
+        )
+
+
+class PayloadTooLarge(UsageError):
+    """A payload is over the limit."""
+
+    def __init__(self, task: str, what: str, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(task, what, size_bytes, limit_bytes)
+        self.task = task
+        self.what = what
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+    def __str__(self) -> str:
+        setting = "" if self.what == "headers" else " (setting payload_limit_bytes)"
+        return (
+            f"the {self.what} of task {self.task!r} take {self.size_bytes:,} bytes, over the limit "
+            f"of {self.limit_bytes:,}{setting}; pass a reference to the data"
+        )
+
+
+class BadOption(UsageError):
+    """An option of an enqueue has a value out of range."""
+
+    def __init__(self, option: str, value: object, why: str) -> None:
+        super().__init__(option, value, why)
+        self.option = option
+        self.value = value
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"option {self.option} = {self.value!r}: {self.why}"
+
+
+class BadLimitKey(UsageError):
+    """The key of a task's limit cannot be had from a call's arguments."""
+
+    def __init__(self, task: str, why: str) -> None:
+        super().__init__(task, why)
+        self.task = task
+        self.why = why
+
+    def __str__(self) -> str:
+        return (
+            f"the key of a limit of task {self.task!r} cannot be had from the arguments: {self.why}"
+        )
+
+
+class TooManyHolds(UsageError):
+    """The store keeps no more holds than it has: each claim looks at all of them."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
+
+    def __str__(self) -> str:
+        return f"there are {self.most:,} holds already; lift some, or make one that fits more jobs"
+
+
+class HoldNotFound(UsageError):
+    """No hold of this id is in force: it never was, was lifted, or has expired."""
+
+    def __init__(self, hold_id: str) -> None:
+        super().__init__(hold_id)
+        self.hold_id = hold_id
+
+    def __str__(self) -> str:
+        return f"no hold {self.hold_id!r} is in force; `windlass holds` lists those that are"
+
+
+class TaskNotFound(UsageError):
+    """The app has no task of this name."""
+
+    def __init__(self, task: str, near: str | None = None) -> None:
+        super().__init__(task, near)
+        self.task = task
+        self.near = near
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {self.near!r}?" if self.near else ""
+        return f"the app has no task {self.task!r}{hint}"
+
+
+class JobNotFound(UsageError):
+    """No job has this id: it was never enqueued, or retention has pruned it."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(job_id)
+        self.job_id = job_id
+
+    def __str__(self) -> str:
+        return f"no job {self.job_id!r}: it was never enqueued, or has been pruned"
+
+
+class JobNotWaiting(UsageError):
+    """Only a job that waits to start can be rescheduled."""
+
+    def __init__(self, job_id: str, state: str) -> None:
+        super().__init__(job_id, state)
+        self.job_id = job_id
+        self.state = state
+
+    def __str__(self) -> str:
+        return (
+            f"job {self.job_id} is {self.state}: only a scheduled, queued or held job can be "
+            "rescheduled; enqueue it again, or retry it if it failed"
+        )
+
+
+class WorkerNotFound(UsageError):
+    """No worker of this id holds a lease."""
+
+    def __init__(self, worker: str) -> None:
+        super().__init__(worker)
+        self.worker = worker
+
+    def __str__(self) -> str:
+        return f"no worker {self.worker!r} holds a lease; `windlass workers` lists those that do"
+
+
+class JobNotFailed(UsageError):
+    """Only a failed job can be retried or discarded."""
+
+    def __init__(self, job_id: str, state: str) -> None:
+        super().__init__(job_id, state)
+        self.job_id = job_id
+        self.state = state
+
+    def __str__(self) -> str:
+        return f"job {self.job_id!r} is {self.state}: only a failed job is a dead letter"
+
+
+class NotIncluded(UsageError):
+    """A router's task was used before an app included the router."""
+
+    def __str__(self) -> str:
+        return "this router is not part of an app yet; call app.include(router) first"
+
+
+class WouldDeadlock(UsageError):
+    """A blocking call was made in the very event loop that would have to serve it."""
+
+    def __str__(self) -> str:
+        return (
+            "this blocking call would wait for itself: middleware runs in the app's own event "
+            "loop; await the call's async form there (aenqueue, aresult, …)"
+        )
+
+
+class NotInAttempt(UsageError):
+    """``context()`` was called outside of a running task."""
+
+    def __str__(self) -> str:
+        return "there is no running attempt here: call context() from inside a task"
+
+
+class NotInjected(UsageError, AttributeError):
+    """A parameter which only an attempt fills was used in a plain call."""
+
+    def __init__(self, attribute: str) -> None:
+        super().__init__(attribute)
+        self.attribute = attribute
+
+    def __str__(self) -> str:
+        return (
+            f"{self.attribute!r} was asked of INJECTED: nobody makes the dependencies of a plain "
+            "call; pass this argument by hand"
+        )
+
+
+class ResultTimeout(UsageError, TimeoutError):
+    """The job did not end within the time given; it goes on all the same."""
+
+    def __init__(self, job_id: str, timeout_s: float, state: str) -> None:
+        super().__init__(job_id, timeout_s, state)
+        self.job_id = job_id
+        self.timeout_s = timeout_s
+        self.state = state
+
+    def __str__(self) -> str:
+        return (
+            f"job {self.job_id} did not end within {self.timeout_s:g} s (it is {self.state}); "
+            "wait longer, or look whether a worker serves its queue"
+        )
