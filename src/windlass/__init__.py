@@ -5,6 +5,7 @@ PostgreSQL with many workers.  Everything a user needs is named here.
 """
 
 from windlass.app import App
+from windlass.composition import Call, Chain, Group, chain, chord, group
 from windlass.core.context import Context, context
 from windlass.core.dependencies import INJECTED, Depends
 from windlass.core.limits import Concurrency, FairShare, Rate
@@ -30,11 +31,12 @@ from windlass.errors import (
     UsageError,
     WindlassError,
 )
+from windlass.handles import GroupHandle, JobHandle
 from windlass.model.jobs import Job, JobFilter, JobId, State
 from windlass.model.notices import Notice, NoticeKind
 from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed, Succeeded
 from windlass.router import Router
-from windlass.tasks import JobHandle, Task
+from windlass.tasks import Task
 
 __version__ = "0.1.0"
 
@@ -45,8 +47,10 @@ __all__ = [
     "BadArguments",
     "BadOption",
     "BadTask",
+    "Call",
     "Cancel",
     "Cancelled",
+    "Chain",
     "Changes",
     "Concurrency",
     "ConfigurationError",
@@ -55,6 +59,8 @@ __all__ = [
     "EnqueueCall",
     "Failed",
     "FairShare",
+    "Group",
+    "GroupHandle",
     "Job",
     "JobCancelled",
     "JobFailed",
@@ -85,5 +91,8 @@ __all__ = [
     "UsageError",
     "WindlassError",
     "__version__",
+    "chain",
+    "chord",
     "context",
+    "group",
 ]

@@ -38,6 +38,7 @@ from windlass.engine.client import Client
 from windlass.engine.observers import Observer, Observers
 from windlass.engine.worker import Worker
 from windlass.errors import BadOption, LifespanBroke
+from windlass.handles import Enqueuer, JobHandle
 from windlass.model.health import Health
 from windlass.model.jobs import Finished, JobId, JobRequest
 from windlass.model.notices import Notice, NoticeKind
@@ -47,7 +48,7 @@ from windlass.portal import Portal, drive, loop_is_running
 from windlass.ports import Store
 from windlass.registry import Registry
 from windlass.router import Router
-from windlass.tasks import AnyTask, Enqueuer, JobHandle, check_requests
+from windlass.tasks import AnyTask, check_requests
 
 R = TypeVar("R")
 T = TypeVar("T")

@@ -20,6 +20,7 @@ from windlass.model.jobs import (
     DeadLetters,
     Event,
     Finished,
+    Input,
     Job,
     JobFilter,
     JobId,
@@ -85,10 +86,12 @@ class Broker(Protocol):
         Repeats:   the same request again (same id) changes nothing.
         Unique:    where a live job of the same task holds the ``unique_key``, nothing is
                    inserted and that job's id is returned.
+        After:     a job that names others waits for them; if one ended badly, so does it.
         retry_of:  the failed job named is marked resolved in the same transaction.
         Durable:   as the store's sync setting says, before this returns.
         Cost:      one round trip.
-        Raises:    StoreUnavailable; then all or nothing was inserted: try again.
+        Raises:    JobNotFound, for a job to wait for that does not exist;
+                   StoreUnavailable; then all or nothing was inserted: try again.
         """
         ...
 
@@ -119,6 +122,9 @@ class Broker(Protocol):
         Returns:  True for each that was applied, in the order given; a False means
                   that a newer holder won, or the job has ended (``StaleError`` is the
                   caller's to raise).
+        Edges:    jobs that wait for one that succeeds are let go, in the same transaction, once
+                  it was the last; those that wait for one that ends badly end too: failed
+                  with the reason ``upstream``, or cancelled, and so on down.
         Cancel:   a running job with a cancel request that would be scheduled or queued
                   again is cancelled instead.
         Events:   one is written, in the same transaction, for each transition that has
@@ -143,6 +149,10 @@ class Broker(Protocol):
 
     def listen(self, topics: Collection[str]) -> Bell:
         """Subscribe to wake-ups about ``topics`` (``model.topics``)."""
+        ...
+
+    async def inputs(self, job_id: JobId) -> list[Input]:
+        """Return what the jobs that this one waited for give it, in the order of its edges."""
         ...
 
     async def results(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Finished]:

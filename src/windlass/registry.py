@@ -23,7 +23,8 @@ from windlass.core.tasks import (
     isolation_of,
 )
 from windlass.errors import BadTask, TaskNotFound
-from windlass.tasks import AnyTask, Enqueuer, Task, TaskDecorator, TaskFunction
+from windlass.handles import Enqueuer
+from windlass.tasks import AnyTask, Task, TaskDecorator, TaskFunction
 
 TASK_OPTIONS = (
     "name",

@@ -1,17 +1,19 @@
 """The router: tasks of a module of their own, for an app to include."""
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from windlass.config import Settings
+from windlass.core.retry import Delay
 from windlass.core.serializers import Formats
 from windlass.core.tasks import TaskSpec
 from windlass.engine.client import Client
 from windlass.errors import BadMiddleware, BadOption, BadTask, NotIncluded
+from windlass.handles import Enqueuer, JobHandle
 from windlass.model.jobs import Finished, JobId, JobRequest
 from windlass.registry import Registry
-from windlass.tasks import AnyTask, Enqueuer
+from windlass.tasks import AnyTask
 
 T = TypeVar("T")
 
@@ -109,6 +111,14 @@ class Router(Registry):
     def wait_for(self, job_id: JobId, timeout_s: float | None) -> Finished:
         """Block until a job has ended."""
         return self._home.wait_for(job_id, timeout_s)
+
+    def gather(self, jobs: Iterable[JobHandle[T]], timeout: Delay | None = None) -> list[T]:
+        """Block until all jobs have ended, and return their values."""
+        return self._home.gather(jobs, timeout)
+
+    async def agather(self, jobs: Iterable[JobHandle[T]], timeout: Delay | None = None) -> list[T]:
+        """Wait until all jobs have ended, and return their values."""
+        return await self._home.agather(jobs, timeout)
 
     async def client(self) -> Client:
         """Return the running loop's client."""

@@ -2,70 +2,29 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, Never, ParamSpec, Protocol, TypeVar, overload
 
-import msgspec
-
-from windlass.config import Settings
-from windlass.core.lifecycle import decode_error
+from windlass.composition import Call, Group, group
 from windlass.core.names import check_name
 from windlass.core.retry import Delay, seconds_of
-from windlass.core.serializers import Formats
 from windlass.core.signature import Upcaster
 from windlass.core.tasks import TaskSpec, check_options, check_priority
-from windlass.engine.client import Client
-from windlass.errors import BadOption, BadResult, JobCancelled, JobFailed
-from windlass.model.jobs import UNIQUE_KEY_LENGTH_MAX, Finished, Job, JobId, JobRequest, State
-from windlass.model.outcomes import ErrorInfo
+from windlass.errors import BadOption
+from windlass.handles import Enqueuer, JobHandle
+from windlass.model.jobs import UNIQUE_KEY_LENGTH_MAX, Edge, JobRequest
+from windlass.model.limits import Lane
 
 P = ParamSpec("P")
 C = TypeVar("C")
 R = TypeVar("R")
 T = TypeVar("T")
+H = TypeVar("H")
 U = TypeVar("U", bound=Upcaster)
 
 OPTIONS = ("delay", "run_at", "expires", "priority", "queue", "unique_key")
-
-
-class Enqueuer(Protocol):
-    """What a task needs of its app."""
-
-    @property
-    def settings(self) -> Settings:
-        """The settings in force."""
-        ...
-
-    @property
-    def formats(self) -> Formats:
-        """The formats that can be read."""
-        ...
-
-    def new_job_id(self) -> JobId:
-        """Make the id of a job to be."""
-        ...
-
-    def enqueue_requests(self, requests: Sequence[JobRequest]) -> list[JobId]:
-        """Store requests; blocks until durable."""
-        ...
-
-    def blocking(self, ask: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
-        """Ask the client something, from code that has no event loop."""
-        ...
-
-    def wait_for(self, job_id: JobId, timeout_s: float | None) -> Finished:
-        """Block until a job has ended."""
-        ...
-
-    async def aenqueue_requests(self, requests: Sequence[JobRequest]) -> list[JobId]:
-        """Store requests; returns once they are durable."""
-        ...
-
-    async def client(self) -> Client:
-        """Return the running loop's client."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +54,11 @@ class Task(Generic[P, C, R]):
         self._options = options or EnqueueOptions(spec.queue, spec.priority, spec.expires_s)
         self.spec = spec
         functools.update_wrapper(self, spec.function)
+
+    @property
+    def app(self) -> Enqueuer:
+        """What stores its jobs."""
+        return self._app
 
     @property
     def name(self) -> str:
@@ -130,15 +94,42 @@ class Task(Generic[P, C, R]):
 
         Raises: BadArguments, NotEncodable, PayloadTooLarge, BadLimitKey.
         """
-        spec, options = self.spec, self._options
+        spec = self.spec
         lane = None
         if spec.lanes is not None:
             lane = spec.lanes.lane_of(spec.signature.bound(args, kwargs))
+        limit_bytes = self._app.settings.payload_limit_bytes
+        return self._request(spec.signature.encode(args, kwargs, limit_bytes), lane)
+
+    def prepare_after(
+        self,
+        edges: tuple[Edge, ...],
+        slot: str | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> JobRequest:
+        """Check a call that waits for other jobs and make its request; for compositions.
+
+        slot:   the parameter that they give; None if they give none.
+        Raises: BadArguments, NotEncodable, PayloadTooLarge, BadLimitKey.
+        """
+        spec = self.spec
+        lane = None
+        if spec.lanes is not None:
+            lane = spec.lanes.lane_of(spec.signature.bound_partly(args, kwargs))
+        limit_bytes = self._app.settings.payload_limit_bytes
+        payload = spec.signature.encode_partly(args, kwargs, slot, limit_bytes)
+        return self._request(payload, lane, edges)
+
+    def _request(
+        self, payload: bytes, lane: Lane | None, after: tuple[Edge, ...] = ()
+    ) -> JobRequest:
+        spec, options = self.spec, self._options
         return JobRequest(
             id=self._app.new_job_id(),
             task=spec.name,
             queue=options.queue,
-            payload=spec.signature.encode(args, kwargs, self._app.settings.payload_limit_bytes),
+            payload=payload,
             priority=options.priority,
             delay_s=options.delay_s,
             run_at=options.run_at,
@@ -147,6 +138,7 @@ class Task(Generic[P, C, R]):
             unique_key=options.unique_key,
             lane=None if lane is None else lane.id,
             limits=None if lane is None else lane.limits,
+            after=after,
             fingerprint=spec.signature.fingerprint,
         )
 
@@ -164,6 +156,21 @@ class Task(Generic[P, C, R]):
             raise BadOption("upcaster", function, "must be a plain function of one dict")
         self.spec.signature.upcasters.append(function)
         return function
+
+    def bind(self, *args: Any, **kwargs: Any) -> Call[R]:
+        """Return a call for ``chain``, ``group`` or ``chord``; arguments may be missing.
+
+        The first parameter without argument and default is given the result of the job before.
+        Raises: BadArguments, for arguments that do not fit.
+        """
+        return Call(self, args, kwargs)
+
+    def map(self, values: Iterable[Any]) -> Group[R]:
+        """Return a group of calls, one for each value as the first argument.
+
+        Raises: BadComposition, for no values.
+        """
+        return group(*(self.bind(value) for value in values))
 
     def using(
         self,
@@ -214,86 +221,6 @@ class TaskDecorator(Protocol):
     ) -> Task[P, Coroutine[Any, Any, R], R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> Task[P, R, R]: ...
-
-
-class JobHandle(Generic[R]):
-    """A job as its enqueuer holds it: an id, and the way to its result."""
-
-    def __init__(self, app: Enqueuer, job_id: JobId, spec: TaskSpec | None) -> None:
-        self._app = app
-        self._spec = spec
-        self.id = job_id
-
-    def __repr__(self) -> str:
-        return f"<job {self.id}>"
-
-    def result(self, timeout: Delay | None = None) -> R:
-        """Wait for the job's end and return its value.
-
-        timeout: None waits as long as it takes.
-        Raises:  JobFailed (with the remote traceback), JobCancelled, ResultTimeout,
-                 BadResult, UnknownSerializer, PickleRefused.
-        """
-        timeout_s = None if timeout is None else seconds_of("timeout", timeout)
-        return self.value_of(self._app.wait_for(self.id, timeout_s))
-
-    async def aresult(self, timeout: Delay | None = None) -> R:
-        """Wait for the job's end and return its value; see :meth:`result`."""
-        timeout_s = None if timeout is None else seconds_of("timeout", timeout)
-        client = await self._app.client()
-        ended = await client.wait([self.id], timeout_s=timeout_s, known=True)
-        return self.value_of(ended[self.id])
-
-    def job(self) -> Job:
-        """Return the job as it stands in the store."""
-        return self._app.blocking(lambda client: client.get(self.id))
-
-    async def ajob(self) -> Job:
-        """Return the job as it stands in the store."""
-        return await (await self._app.client()).get(self.id)
-
-    def cancel(self) -> State:
-        """Cancel the job, or ask it to stop if it runs; return its state after that."""
-        return self._app.blocking(lambda client: client.cancel(self.id))
-
-    async def acancel(self) -> State:
-        """Cancel the job, or ask it to stop if it runs; return its state after that."""
-        return await (await self._app.client()).cancel(self.id)
-
-    def value_of(self, finished: Finished) -> R:
-        """Return the value of this job's end, or raise what its end means."""
-        raise_unless_succeeded(finished)
-        value: R = (
-            self._plain_value(finished)
-            if self._spec is None
-            else self._spec.signature.decode_result(finished.result)
-        )
-        return value
-
-    def _plain_value(self, finished: Finished) -> Any:
-        try:
-            return self._app.formats.decode_plain(finished.result)
-        except msgspec.DecodeError as error:
-            raise BadResult(finished.task, str(error)) from error
-
-
-def raise_unless_succeeded(finished: Finished) -> None:
-    """Raise what a job's end means for those who wait for its value."""
-    match finished.state:
-        case State.SUCCEEDED:
-            return
-        case State.CANCELLED | State.SKIPPED:
-            raise JobCancelled(finished.job_id, finished.task)
-        case _:
-            error = decode_error(finished.error) if finished.error else ErrorInfo("", "")
-            raise JobFailed(
-                finished.job_id,
-                finished.task,
-                str(finished.reason),
-                error.type,
-                error.message,
-                error.traceback,
-            )
 
 
 def check_requests(requests: Iterable[JobRequest]) -> list[JobRequest]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from windlass import App, Job, State
 from windlass.engine.worker import Worker
-from windlass.tasks import JobHandle
+from windlass.handles import JobHandle
 
 WAIT_S = 15.0
 QUICK = {

@@ -15,8 +15,8 @@ import pytest
 from tests.app.live import WAIT_S, ended, quick_app, until, working
 from windlass import App, JobFailed, Retry, Router, State
 from windlass.errors import BadOption, BadResult, PickleRefused, UnknownSerializer
+from windlass.handles import JobHandle
 from windlass.model.jobs import JobRequest
-from windlass.tasks import JobHandle
 
 KEY = "a key of enough characters, truly random"
 

@@ -37,7 +37,10 @@ END
 $$
 """
 
-CLEAR = "TRUNCATE windlass_jobs, windlass_workers, windlass_events, windlass_paces, windlass_holds"
+CLEAR = """
+TRUNCATE windlass_jobs, windlass_workers, windlass_events, windlass_paces, windlass_holds,
+         windlass_edges
+"""
 
 
 class PostgresWorld:

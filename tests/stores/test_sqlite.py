@@ -306,6 +306,7 @@ def test_without_an_event_loop_no_method_of_the_store_suspends(tmp_path: Path) -
     claims = call("claim", ALICE, ["default"], 2)
     assert isinstance(claims, list)
     call("held", ALICE)
+    call("inputs", nth_id(1))
     call("settle", [move(claims[0], State.SUCCEEDED), move(claims[1], State.FAILED)])
     call("results", [nth_id(1)])
     call("sweep", 10, 3)

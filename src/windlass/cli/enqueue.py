@@ -11,7 +11,7 @@ from windlass.cli.options import AsJson, Store
 from windlass.cli.output import decoded, print_json
 from windlass.cli.target import load_app
 from windlass.errors import BadArguments, BadOption
-from windlass.tasks import raise_unless_succeeded
+from windlass.handles import raise_unless_succeeded
 
 STDIN = "-"
 

@@ -10,7 +10,7 @@ from typing import assert_never
 
 import msgspec
 
-from windlass.model.jobs import LIVE, Claim, Job, Reason, State
+from windlass.model.jobs import LIVE, Claim, Job, JobId, Reason, State
 from windlass.model.outcomes import (
     Cancelled,
     ErrorInfo,
@@ -25,6 +25,8 @@ from windlass.model.outcomes import (
 
 W, S, Q, H, R = State.WAITING, State.SCHEDULED, State.QUEUED, State.HELD, State.RUNNING
 OK, BAD, OFF, SKIP = State.SUCCEEDED, State.FAILED, State.CANCELLED, State.SKIPPED
+
+UPSTREAM_FAILED = "windlass.errors.UpstreamFailed"  # the type of error that a job ends with
 
 INITIAL = frozenset({W, S, Q, H})
 
@@ -132,6 +134,12 @@ def after_reschedule(job: Job, delay_s: float, actor: str) -> Transition | None:
         failures=job.failures,
         actor=actor,
     )
+
+
+def upstream_error(job: JobId, task: str, state: State, error_type: str | None) -> ErrorInfo:
+    """Say why a job cannot run whose upstream ended badly.  Pure."""
+    how = f"{state} ({error_type})" if error_type else str(state)
+    return ErrorInfo(UPSTREAM_FAILED, f"job {job} of task {task!r}, which it waited for, {how}")
 
 
 def encode_error(error: ErrorInfo) -> bytes:

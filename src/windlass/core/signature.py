@@ -9,7 +9,7 @@ import functools
 import inspect
 import re
 import typing
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NoReturn
 
 import msgspec
@@ -137,6 +137,78 @@ class Signature:
             raise self._misfit(args, kwargs, error) from None
         bound.apply_defaults()
         return bound.arguments
+
+    def first_missing(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+        """Return the first parameter that has neither an argument nor a default.
+
+        Raises: BadArguments, for arguments that do not fit.
+        """
+        given = self._bound_partly(args, kwargs)
+        empty = _Kind.empty
+        kinds = (_Kind.VAR_POSITIONAL, _Kind.VAR_KEYWORD)
+        return next(
+            (
+                p.name
+                for p in self._parameters
+                if p.name not in given and p.default is empty and p.kind not in kinds
+            ),
+            None,
+        )
+
+    def bound_partly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return a call's arguments by name, with defaults; those that are missing are not there.
+
+        Raises: BadArguments.
+        """
+        given = self._bound_partly(args, kwargs)
+        rest = (p for p in self._parameters if p.name not in given)
+        return given | {p.name: p.default for p in rest if p.default is not _Kind.empty}
+
+    def encode_partly(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], slot: str | None, limit_bytes: int
+    ) -> bytes:
+        """Return the payload for a call whose argument ``slot`` another job gives.
+
+        Raises: as ``encode``.
+        """
+        given = self._bound_partly(args, kwargs)
+        missing = self.first_missing(args, kwargs | ({} if slot is None else {slot: None}))
+        if missing is not None:
+            raise BadArguments(self.task, missing, "missing a required argument: nothing gives it")
+        try:
+            payload = self._encode(given)
+        except _OWN_WORDS:
+            raise
+        except Exception as error:
+            raise NotEncodable(self.task, None, str(error)) from error
+        if len(payload) > limit_bytes:
+            raise PayloadTooLarge(self.task, "arguments", len(payload), limit_bytes)
+        return payload
+
+    def with_inputs(self, payload: bytes, inputs: Mapping[str, Any]) -> bytes:
+        """Return a payload with further arguments, given as plain data.
+
+        Raises: BadArguments.
+        """
+        codec = self._arguments_codec
+        try:
+            return codec.encode(codec.typed(codec.plain(payload) | dict(inputs), payload))
+        except _OWN_WORDS:
+            raise
+        except msgspec.DecodeError as error:
+            raise BadArguments(self.task, *field_of(error)) from error
+        except Exception as error:
+            raise BadArguments(self.task, None, f"{type(error).__name__}: {error}") from error
+
+    def plain_result(self, data: bytes | None) -> Any:
+        """Return a stored result without its types."""
+        return None if data is None else self._result_codec.plain(data)
+
+    def _bound_partly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return inspect.Signature(self._parameters).bind_partial(*args, **kwargs).arguments
+        except TypeError as error:
+            raise BadArguments(self.task, _quoted(error), str(error)) from None
 
     def decode(self, payload: bytes, fingerprint: int | None = None) -> Call:
         """Return the call's arguments as their annotated types.

@@ -74,7 +74,9 @@ def explain(
         case State.HELD:
             return _held(job, [hold for hold in holds if hold.id == job.held_by])
         case State.WAITING:
-            return _why(Cause.WAITING, f"it waits for: {job.reason}", "look at what it waits for")
+            left = "" if job.upstream is None else f"; {job.upstream} have not succeeded yet"
+            told = f"it waits for: {job.reason}{left}"
+            return _why(Cause.WAITING, told, "look at what it waits for")
     if not live:
         return _why(
             Cause.NO_WORKER,

@@ -13,18 +13,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace as with_
+
 from windlass.core.capture import error_info
 from windlass.core.context import Context
 from windlass.core.lifecycle import after_attempt
 from windlass.core.middleware import AttemptCall, attempt_through
-from windlass.core.tasks import Isolation, TaskSpec, retry_delay_s
+from windlass.core.tasks import Isolation, TaskSpec, outcome_of, retry_delay_s
 from windlass.engine.lease import LeaseKeeper
 from windlass.engine.observers import Observers
 from windlass.engine.pools import Pools
 from windlass.engine.settler import Settler
 from windlass.engine.upkeep import Upkeep
 from windlass.engine.watchdog import Watchdog
-from windlass.errors import UnavailableError
+from windlass.errors import UnavailableError, UsageError
 from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, JobId
 from windlass.model.notices import Notice, NoticeKind, kind_of
 from windlass.model.outcomes import Cancelled, Failed, Outcome, Released, Transition, Unknown
@@ -352,6 +354,8 @@ class Worker:
         spec, claim = running.spec, running.claim
         outcome: Outcome | None
         try:
+            if claim.has_inputs:
+                claim = await self._with_inputs(spec, claim)
             if spec.around_attempt:
                 call = AttemptCall(spec, claim, running.context)
                 outcome = await attempt_through(spec.around_attempt, call, self._execute)
@@ -359,6 +363,8 @@ class Worker:
                 outcome = await self._executors[spec.isolation].run(spec, claim, running.context)
         except asyncio.CancelledError:
             outcome = running.stopped
+        except UsageError as error:  # what other jobs give does not fit
+            outcome = outcome_of(spec, error)
         except Exception as error:  # an executor never raises; if one does, the job must not hang
             log.exception("job %s: the executor broke", claim.job_id)
             outcome = Failed(error_info(error))
@@ -373,6 +379,32 @@ class Worker:
         elif self._is_observed:  # its lease is gone; nothing is written of it
             seconds = self._now() - running.began_at
             self._tell_of_claim(NoticeKind.REFUSED, claim, seconds=seconds)
+
+    async def _with_inputs(self, spec: TaskSpec, claim: Claim) -> Claim:
+        """Return the claim with the results of the jobs for which it waited as arguments.
+
+        Raises: BadArguments, where they do not fit.
+        """
+        while True:
+            try:
+                inputs = await self._store.inputs(claim.job_id)
+                break
+            except UnavailableError as error:  # an outage is no failure of the job
+                log.warning("job %s waits for its inputs: %s", claim.job_id, error)
+                await asyncio.sleep(RESTART_S)
+        given: dict[str, Any] = {}
+        for one in inputs:
+            if one.slot is None:
+                continue
+            giver = self._specs.get(one.task, spec)
+            value = giver.signature.plain_result(one.result)
+            if one.position is None:
+                given[one.slot] = value
+            else:
+                given.setdefault(one.slot, []).append(value)
+        if not given:
+            return claim
+        return with_(claim, payload=spec.signature.with_inputs(claim.payload, given))
 
     async def _execute(self, call: AttemptCall) -> Outcome:
         """Run what stands inside all middleware."""

@@ -24,6 +24,7 @@ WindlassError
 │   ├── PayloadTooLarge         a payload is over the limit
 │   ├── BadOption               an option of an enqueue is out of range
 │   ├── BadLimitKey             the key of a limit cannot be had from the arguments
+│   ├── BadComposition          a chain, group or chord is put together wrongly
 │   ├── TooManyHolds            the store keeps no more holds than it has
 │   ├── HoldNotFound            no hold of this id is in force
 │   ├── TaskNotFound            the app has no task of this name
@@ -43,6 +44,7 @@ WindlassError
     ├── JobFailed               the job ended in ``failed``
     ├── JobCancelled            the job ended in ``cancelled``
     ├── BadResult               a stored result cannot be read
+    ├── UpstreamFailed          a job that this one waited for ended badly
     ├── AttemptTimeout          an attempt ran longer than its limit
     ├── MemoryExceeded          an attempt wanted more memory than its limit
     ├── CpuExceeded             an attempt used more CPU time than its limit
@@ -66,6 +68,7 @@ from windlass.errors.attempts import (
     JobFailed,
     MemoryExceeded,
     MiddlewareBroke,
+    UpstreamFailed,
 )
 from windlass.errors.configuration import (
     AppNotFound,
@@ -99,6 +102,7 @@ from windlass.errors.unavailable import (
 )
 from windlass.errors.usage import (
     BadArguments,
+    BadComposition,
     BadLimitKey,
     BadOption,
     HoldNotFound,
@@ -122,6 +126,7 @@ __all__ = [
     "AttemptCancelled",
     "AttemptTimeout",
     "BadArguments",
+    "BadComposition",
     "BadLimitKey",
     "BadMiddleware",
     "BadOption",
@@ -164,6 +169,7 @@ __all__ = [
     "UnavailableError",
     "UnknownSerializer",
     "UnknownSetting",
+    "UpstreamFailed",
     "UsageError",
     "WindlassError",
     "WorkerNotFound",

@@ -58,6 +58,17 @@ class BadResult(TaskError):
         return f"the stored result of task {self.task!r} cannot be read: {self.why}"
 
 
+class UpstreamFailed(TaskError):
+    """A job that this one waited for ended badly, so this one never ran."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(job_id)
+        self.job_id = job_id
+
+    def __str__(self) -> str:
+        return f"job {self.job_id} could not run: one that it waited for did not succeed"
+
+
 class AttemptTimeout(TaskError):
     """An attempt ran longer than its limit."""
 

@@ -68,6 +68,20 @@ class BadOption(UsageError):
         return f"option {self.option} = {self.value!r}: {self.why}"
 
 
+class BadComposition(UsageError):
+    """A chain, group or chord is put together wrongly."""
+
+    def __init__(self, what: str, part: object, why: str) -> None:
+        super().__init__(what, part, why)
+        self.what = what
+        self.part = part
+        self.why = why
+
+    def __str__(self) -> str:
+        part = "" if self.part is None else f" {self.part!r}"
+        return f"{self.what}{part}: {self.why}"
+
+
 class BadLimitKey(UsageError):
     """The key of a task's limit cannot be had from a call's arguments."""
 

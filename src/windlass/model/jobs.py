@@ -63,6 +63,28 @@ class Reason(StrEnum):
     RULE = "rule"
 
 
+class Edge(msgspec.Struct, frozen=True, gc=False):
+    """That one job waits for another, and which of its arguments the result becomes.
+
+    slot:     the name of the parameter; None only waits.
+    position: place in the list that the parameter is given; None: it is given the result.
+    """
+
+    parent: JobId
+    slot: str | None = None
+    position: int | None = None
+
+
+class Input(msgspec.Struct, frozen=True):
+    """What a job gets from one that it waited for, which has succeeded."""
+
+    parent: JobId
+    task: str
+    slot: str | None
+    position: int | None
+    result: bytes | None
+
+
 class JobRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One row to insert; the store's clock turns durations into instants.
 
@@ -72,6 +94,7 @@ class JobRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     retry_of:              the failed job that this one repeats.
     headers:               texts by name for middleware, as JSON; see ``with_headers``.
     lane, limits:          the id of its lane and the lane's limits (``model.limits``), or neither.
+    after:                 it waits until all of these have succeeded.
     fingerprint:           of the code that made the payload (``core.fingerprint``).
     """
 
@@ -90,6 +113,13 @@ class JobRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     lane: str | None = None
     limits: str | None = None
     fingerprint: int | None = None
+
+    after: tuple[Edge, ...] = ()
+
+    @property
+    def upstream(self) -> int | None:
+        """How many jobs it waits for; None if for none."""
+        return len({edge.parent for edge in self.after}) if self.after else None
 
     def with_headers(self, headers: Mapping[str, str]) -> "JobRequest":
         """Return the request with these headers over those that it has; "" takes one away.
@@ -120,6 +150,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     attempt:  executions begun, this one included.
     failures: attempts that ended in an error so far; the retry budget counts these.
     lane:     the id of the lane it came from; None if nothing limits it.
+    has_inputs: whether jobs that it waited for may give it arguments.
     """
 
     job_id: JobId
@@ -132,6 +163,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     headers: bytes | None = None
     lane: str | None = None
     fingerprint: int | None = None
+    has_inputs: bool = False
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,6 +197,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     limits: str | None = None
     held_by: str | None = None
     fingerprint: int | None = None
+    upstream: int | None = None
 
 
 class Finished(msgspec.Struct, frozen=True):

@@ -22,7 +22,8 @@ from windlass.core.admission import (
     usage_of,
 )
 from windlass.core.holds import Candidate, Standing, holding, open_queues
-from windlass.errors import TooManyHolds
+from windlass.core.lifecycle import UPSTREAM_FAILED, encode_error, upstream_error
+from windlass.errors import JobNotFound, TooManyHolds
 from windlass.model.holds import HOLDS_MAX, Hold, HoldId, HoldRequest
 from windlass.model.jobs import (
     CLAIM_BATCH_MAX,
@@ -32,8 +33,10 @@ from windlass.model.jobs import (
     Backlog,
     Claim,
     DeadLetters,
+    Edge,
     Event,
     Finished,
+    Input,
     Job,
     JobFilter,
     JobId,
@@ -109,7 +112,80 @@ class MemoryStore:
         """Insert jobs, all or none; return the id of each, in the order given."""
         assert len(requests) <= ENQUEUE_BATCH_MAX
         now = self._clock.now()
-        return [self._insert(request, now) for request in requests]
+        new = {request.id for request in requests}
+        for edge in (edge for request in requests for edge in request.after):
+            if edge.parent not in new and edge.parent not in self.data.jobs:
+                raise JobNotFound(edge.parent)  # looked for first, so that nothing is inserted
+        stored: dict[JobId, JobId] = {}
+        for request in requests:
+            is_new = request.id not in self.data.jobs
+            stored[request.id] = self._insert(request, now)
+            if request.after and is_new and stored[request.id] == request.id:
+                self._add_edges(request, stored, now)
+        return [stored[request.id] for request in requests]
+
+    def _add_edges(self, request: JobRequest, stored: Mapping[JobId, JobId], now: datetime) -> None:
+        edges = [
+            Edge(stored.get(edge.parent, edge.parent), edge.slot, edge.position)
+            for edge in request.after
+        ]
+        self.data.edges[request.id] = edges
+        for parent in dict.fromkeys(edge.parent for edge in edges):
+            self.data.children.setdefault(parent, []).append(request.id)
+            if self.data.jobs[parent].state in TERMINAL:
+                self._tell(self.data.jobs[parent], [request.id], now)
+
+    def _tell(self, parent: Job, children: Sequence[JobId], now: datetime) -> None:
+        """Let go, or give up, what waits for a job that has ended."""
+        for child in (self.data.jobs[child] for child in children):
+            if child.state is not State.WAITING or child.upstream is None:
+                continue
+            if parent.state is State.SUCCEEDED:
+                let_go = with_(child, upstream=child.upstream - 1)
+                if not let_go.upstream:
+                    is_due = child.due_at <= now
+                    let_go = with_(
+                        let_go,
+                        state=State.QUEUED if is_due else State.SCHEDULED,
+                        reason=None if is_due else Reason.DELAY,
+                        due_at=max(child.due_at, now),
+                    )
+                self.data.put(let_go)
+                self._announce(let_go)
+            else:
+                self._give_up(parent, child, now)
+
+    def _give_up(self, parent: Job, child: Job, now: datetime) -> None:
+        cancelled = parent.state is State.CANCELLED
+        if parent.error_type == UPSTREAM_FAILED:
+            error = parent.error  # the first that went wrong is the cause of all
+        else:
+            told = upstream_error(parent.id, parent.task, parent.state, parent.error_type)
+            error = encode_error(told)
+        given_up = with_(
+            child,
+            state=State.CANCELLED if cancelled else State.FAILED,
+            reason=None if cancelled else Reason.UPSTREAM,
+            error=error,
+            error_type=UPSTREAM_FAILED,
+            ended_at=now,
+        )
+        self.data.put(given_up)
+        self._record(child, given_up, now, error=error)
+        self._announce(given_up)
+        self._tell(given_up, self.data.children.get(child.id, ()), now)
+
+    def _advance(self, job: Job, now: datetime) -> None:
+        if job.state in TERMINAL:
+            self._tell(job, self.data.children.get(job.id, ()), now)
+
+    async def inputs(self, job_id: JobId) -> list[Input]:
+        """Return what the jobs that this one waited for give it, in the order of its edges."""
+        found = []
+        for edge in self.data.edges.get(job_id, ()):
+            parent = self.data.jobs[edge.parent]
+            found.append(Input(parent.id, parent.task, edge.slot, edge.position, parent.result))
+        return found
 
     def _insert(self, request: JobRequest, now: datetime) -> JobId:
         if request.id in self.data.jobs:
@@ -222,6 +298,7 @@ class MemoryStore:
         if transition.error is not None or transition.actor is not None:
             self._record(job, settled, now, actor=transition.actor, error=transition.error)
         self._announce(settled)
+        self._advance(settled, now)
         return True
 
     # -- leases --------------------------------------------------------------
@@ -357,6 +434,7 @@ class MemoryStore:
         self.data.put(moved)
         self._record(job, moved, now)
         self._announce(moved)
+        self._advance(moved, now)
 
     # -- reading -------------------------------------------------------------
 
@@ -501,7 +579,9 @@ class MemoryStore:
         ended = [
             job_id
             for job_id in dict.fromkeys(job_ids)
-            if job_id in self.data.jobs and self.data.jobs[job_id].state in TERMINAL
+            if job_id in self.data.jobs
+            and self.data.jobs[job_id].state in TERMINAL
+            and not self.data.is_needed(job_id)
         ]
         for job_id in ended:
             self.data.drop(job_id)
@@ -513,7 +593,10 @@ class MemoryStore:
         old = [
             job.id
             for job in self.data.in_state(*TERMINAL)
-            if job.ended_at is not None and job.ended_at <= horizon and not is_dead_letter(job)
+            if job.ended_at is not None
+            and job.ended_at <= horizon
+            and not is_dead_letter(job)
+            and not self.data.is_needed(job.id)
         ][:limit]
         for job_id in old:
             self.data.drop(job_id)

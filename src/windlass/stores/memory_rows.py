@@ -14,6 +14,7 @@ from windlass.model.jobs import (
     Backlog,
     Claim,
     DeadLetters,
+    Edge,
     Event,
     Job,
     JobFilter,
@@ -61,6 +62,8 @@ class MemoryData:
     workers: dict[WorkerId, Worker] = field(default_factory=dict)
     paces: dict[tuple[str, str], PaceState] = field(default_factory=dict)
     holds: dict[HoldId, Hold] = field(default_factory=dict)
+    edges: dict[JobId, list[Edge]] = field(default_factory=dict)
+    children: dict[JobId, list[JobId]] = field(default_factory=dict)
     bells: list[EventBell] = field(default_factory=list)
     swept_at: datetime | None = None
 
@@ -83,6 +86,13 @@ class MemoryData:
         job = self.jobs.pop(job_id)
         del self.by_state[job.state][job_id]
         self.events.pop(job_id, None)
+        self.edges.pop(job_id, None)
+        self.children.pop(job_id, None)
+
+    def is_needed(self, job_id: JobId) -> bool:
+        """Tell whether a job that waited for this one may still ask for its result."""
+        children = (self.jobs.get(child) for child in self.children.get(job_id, ()))
+        return any(child is not None and child.state in LIVE for child in children)
 
     def in_state(self, *states: State) -> list[Job]:
         """Return the jobs in these states, oldest id first."""
@@ -108,6 +118,7 @@ def claim_of(job: Job) -> Claim:
         job.headers,
         job.lane,
         job.fingerprint,
+        job.upstream is not None,
     )
 
 
@@ -123,8 +134,9 @@ def job_from(request: JobRequest, now: datetime) -> Job:
         id=request.id,
         task=request.task,
         queue=request.queue,
-        state=State.QUEUED if is_due else State.SCHEDULED,
-        reason=None if is_due else Reason.DELAY,
+        state=State.WAITING if request.after else _first_state(is_due),
+        reason=Reason.UPSTREAM if request.after else None if is_due else Reason.DELAY,
+        upstream=request.upstream,
         priority=request.priority,
         attempt=0,
         failures=0,
@@ -148,6 +160,10 @@ def job_from(request: JobRequest, now: datetime) -> Job:
         limits=request.limits,
         fingerprint=request.fingerprint,
     )
+
+
+def _first_state(is_due: bool) -> State:
+    return State.QUEUED if is_due else State.SCHEDULED
 
 
 def stands(transition: Transition, job: Job) -> bool:

@@ -18,7 +18,7 @@ from windlass.core.admission import (
 from windlass.core.holds import Candidate, Standing, holding, open_queues
 from windlass.model.jobs import Claim, JobId, State, WorkerId
 from windlass.model.limits import Limits, PaceState, decode_limits
-from windlass.stores.postgres import sql
+from windlass.stores.postgres import hold_sql, sql
 from windlass.stores.postgres.connection import Connection
 from windlass.stores.postgres.events import write_events
 from windlass.stores.postgres.rows import Row, standing_from_row
@@ -71,7 +71,7 @@ class Claiming:
     async def gated(self, connection: Connection) -> Claimed:
         """Claim jobs as limits and holds allow, those without a lane among them."""
         await connection.execute(sql.BEGIN_GATED_CLAIM)
-        holds = [standing_from_row(row) for row in await connection.fetch(sql.FIND_HOLDS)]
+        holds = [standing_from_row(row) for row in await connection.fetch(hold_sql.FIND_HOLDS)]
         aside = Aside(holds)
         queues = open_queues(holds, self._queues)
         now_us = await connection.fetchval(sql.NOW_US)
@@ -167,7 +167,7 @@ class Aside:
 async def _set_aside(connection: Connection, aside: Aside) -> None:
     ids, holds = sorted(aside.jobs), [aside.jobs[job_id] for job_id in sorted(aside.jobs)]
     columns = ids, [hold.reason for hold in holds], [hold.id for hold in holds]
-    rows = await connection.fetch(sql.SET_ASIDE, *columns)
+    rows = await connection.fetch(hold_sql.SET_ASIDE, *columns)
     await write_events(connection, [(job_id, State.QUEUED, None) for (job_id,) in rows])
 
 

@@ -207,11 +207,26 @@ ALTER TABLE windlass_workers ADD COLUMN drain_at timestamptz;
 
 FINGERPRINT = "ALTER TABLE windlass_jobs ADD COLUMN fingerprint integer"
 
+EDGES = """
+ALTER TABLE windlass_jobs ADD COLUMN upstream integer, ADD COLUMN downstream boolean;
+
+CREATE TABLE windlass_edges (
+    child_id  text COLLATE "C" NOT NULL,
+    place     integer NOT NULL,
+    parent_id text COLLATE "C" NOT NULL,
+    slot      text COLLATE "C",
+    position  integer,
+    PRIMARY KEY (child_id, place)
+);
+CREATE INDEX windlass_edges_parent ON windlass_edges (parent_id);
+"""
+
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
     Migration(3, "limits", LIMITS),
     Migration(4, "what operators do", OPERATORS),
     Migration(5, "fingerprints of payloads", FINGERPRINT),
+    Migration(6, "edges between jobs", EDGES),
 )
 NEWEST = MIGRATIONS[-1].number

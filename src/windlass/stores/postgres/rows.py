@@ -32,6 +32,7 @@ def insert_columns(requests: Sequence[JobRequest]) -> list[list[Any]]:
         [request.lane for request in requests],
         [request.limits for request in requests],
         [request.fingerprint for request in requests],
+        [request.upstream for request in requests],
     ]
 
 
@@ -46,6 +47,7 @@ def is_plain(request: JobRequest) -> bool:
         and request.retry_of is None
         and request.headers is None
         and request.lane is None
+        and not request.after
     )
 
 
@@ -159,6 +161,7 @@ def job_from_row(row: Row) -> Job:
         limits=row[25],
         held_by=row[26],
         fingerprint=row[27],
+        upstream=row[28],
     )
 
 

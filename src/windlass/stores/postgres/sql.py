@@ -14,23 +14,25 @@ INSERT_JOBS = """
 WITH new AS (
     INSERT INTO windlass_jobs (id, task, queue, state, reason, priority, created_at, due_at,
                                expires_at, unique_key, retry_of, payload, headers, lane, limits,
-                               fingerprint)
+                               fingerprint, upstream)
     SELECT id, task, queue,
-           CASE WHEN due_at <= now() THEN 'queued' ELSE 'scheduled' END,
-           CASE WHEN due_at <= now() THEN NULL ELSE 'delay' END,
+           CASE WHEN upstream IS NOT NULL THEN 'waiting' WHEN due_at <= now() THEN 'queued'
+                ELSE 'scheduled' END,
+           CASE WHEN upstream IS NOT NULL THEN 'upstream' WHEN due_at <= now() THEN NULL
+                ELSE 'delay' END,
            priority, now(), due_at, expires_at, unique_key, retry_of, payload, headers, lane,
-           limits, fingerprint
+           limits, fingerprint, upstream
       FROM (SELECT id, task, queue, priority, unique_key, retry_of, payload, headers, lane,
-                   limits, fingerprint,
+                   limits, fingerprint, upstream,
                    coalesce(run_at, now() + make_interval(secs => delay_s)) AS due_at,
                    coalesce(expires_at, now() + make_interval(secs => expires_s)) AS expires_at
               FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::float8[],
                           $6::timestamptz[], $7::float8[], $8::timestamptz[], $9::text[],
                           $10::text[], $11::bytea[], $12::bytea[], $13::text[], $14::text[],
-                          $15::int[])
+                          $15::int[], $16::int[])
                 AS request (id, task, queue, priority, delay_s, run_at, expires_s, expires_at,
                             unique_key, retry_of, payload, headers, lane, limits,
-                            fingerprint)) AS due
+                            fingerprint, upstream)) AS due
     ON CONFLICT DO NOTHING
     RETURNING queue, state, retry_of
 ), resolved AS (
@@ -42,7 +44,7 @@ SELECT (SELECT count(*) FROM new),
        (SELECT count(pg_notify('windlass', topic))
           FROM (SELECT DISTINCT CASE state WHEN 'queued' THEN 'queue:' || queue
                                            ELSE 'clock' END AS topic
-                  FROM new) AS topics)
+                  FROM new WHERE state <> 'waiting') AS topics)
 """
 
 # The same for jobs that are due now and have nothing special, a fifth faster.
@@ -152,7 +154,7 @@ UPDATE windlass_jobs AS job
    AND EXISTS (SELECT 1 FROM windlass_workers
                 WHERE id = $1 AND ended_at IS NULL AND lease_until > now())
 RETURNING job.priority, job.due_at, job.id, fence, attempt, failures, task, queue, payload,
-          headers, lane, fingerprint,
+          headers, lane, fingerprint, upstream IS NOT NULL,
           EXISTS (SELECT 1 FROM windlass_jobs AS other
                    WHERE other.state = 'queued' AND other.lane IS NOT NULL
                      AND other.queue = $2)
@@ -185,7 +187,7 @@ UPDATE windlass_jobs AS job
    AND EXISTS (SELECT 1 FROM windlass_workers
                 WHERE id = $1 AND ended_at IS NULL AND lease_until > now())
 RETURNING job.priority, job.due_at, job.id, fence, attempt, failures, task, queue, payload,
-          headers, lane, fingerprint,
+          headers, lane, fingerprint, upstream IS NOT NULL,
           EXISTS (SELECT 1 FROM windlass_jobs AS other
                    WHERE other.state = 'queued' AND other.lane IS NOT NULL
                      AND other.queue = ANY ($2))
@@ -283,97 +285,25 @@ UPDATE windlass_jobs AS job
    AND EXISTS (SELECT 1 FROM windlass_workers
                 WHERE id = $1 AND ended_at IS NULL AND lease_until > now())
 RETURNING job.id, fence, attempt, failures, task, queue, payload, headers, lane,
-          fingerprint
+          fingerprint,
+          upstream IS NOT NULL
 """
 
 # Index: windlass_jobs_worker.
 LIST_HELD = """
-SELECT id, fence, attempt, failures, task, queue, payload, headers, lane, fingerprint
+SELECT id, fence, attempt, failures, task, queue, payload, headers, lane, fingerprint,
+       upstream IS NOT NULL
   FROM windlass_jobs
  WHERE state = 'running' AND worker = $1
  ORDER BY id
-"""
-
-# -- holds -------------------------------------------------------------------
-
-ADD_HOLD = """
-WITH new AS (
-    INSERT INTO windlass_holds (id, reason, actor, why, queue, task, key, arguments, created_at,
-                                expires_at)
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8, now(), now() + make_interval(secs => $9::float8)
-     WHERE (SELECT count(*) FROM windlass_holds) < $10
-    ON CONFLICT DO NOTHING
-    RETURNING id
-)
-SELECT EXISTS (SELECT 1 FROM new) OR EXISTS (SELECT 1 FROM windlass_holds WHERE id = $1)
-"""
-
-FIND_HOLDS = """
-SELECT id, reason, queue, task, key, arguments FROM windlass_standing_holds
- ORDER BY created_at, id
-"""
-
-LIST_HOLDS = """
-SELECT id, reason, actor, why, queue, task, key, arguments, created_at, expires_at,
-       (SELECT count(*) FROM windlass_jobs
-         WHERE state = 'held' AND held_by IS NOT NULL AND held_by = windlass_holds.id)
-  FROM windlass_holds
- WHERE ended_at IS NULL AND (expires_at IS NULL OR expires_at > now())
- ORDER BY created_at, id
-"""
-
-# Edge: queued -> held.  Index: the primary key.
-SET_ASIDE = """
-UPDATE windlass_jobs AS job SET state = 'held', reason = aside.reason, held_by = aside.hold
-  FROM unnest($1::text[], $2::text[], $3::text[]) AS aside (id, reason, hold)
- WHERE job.id = aside.id AND job.state = 'queued'
-RETURNING job.id
-"""
-
-END_HOLD = """
-WITH ended AS (
-    UPDATE windlass_holds SET ended_at = now()
-     WHERE id = $1 AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > now())
-    RETURNING queue
-)
-SELECT (SELECT count(*) FROM ended),
-       (SELECT count(pg_notify('windlass', topic))
-          FROM (SELECT 'clock' AS topic FROM ended
-                 UNION SELECT 'queue:' || queue FROM ended WHERE queue IS NOT NULL) AS topics)
-"""
-
-END_EXPIRED_HOLDS = """
-UPDATE windlass_holds SET ended_at = now() WHERE ended_at IS NULL AND expires_at <= now()
-RETURNING queue
-"""
-
-# Edge: held -> queued.  Index: windlass_jobs_held, from the ended holds.
-LIFT_JOBS = """
-WITH lifted AS MATERIALIZED (
-    SELECT job.id FROM windlass_holds AS hold
-      JOIN windlass_jobs AS job ON job.held_by = hold.id
-     WHERE hold.ended_at IS NOT NULL AND job.state = 'held' AND job.held_by IS NOT NULL
-     LIMIT $1
-       FOR UPDATE OF job SKIP LOCKED
-)
-UPDATE windlass_jobs AS job SET state = 'queued', reason = NULL, held_by = NULL
-  FROM lifted
- WHERE job.id = lifted.id
-RETURNING job.id, job.queue
-"""
-
-FORGET_HOLDS = """
-DELETE FROM windlass_holds
- WHERE ended_at IS NOT NULL
-   AND NOT EXISTS (SELECT 1 FROM windlass_jobs
-                    WHERE state = 'held' AND held_by IS NOT NULL AND held_by = windlass_holds.id)
 """
 
 # -- settle ------------------------------------------------------------------
 
 # Edge: any move of settle.  Index: the primary key, and nothing else: a join on the worker
 # or the state would be quadratic in the batch.  A running job with a cancel request that
-# would be scheduled or queued again is cancelled.  Returns the positions applied.
+# would be scheduled or queued again is cancelled.  Jobs for which others wait are left alone,
+# unless that is asked for.  Returns the positions applied.
 SETTLE_JOBS = """
 WITH moved AS (
     UPDATE windlass_jobs AS job
@@ -401,6 +331,7 @@ WITH moved AS (
                          error, error_type, position)) AS step
      WHERE job.id = step.id AND job.state = step.before AND job.fence = step.fence
        AND (after <> 'running' OR (job.reason IS NULL AND step.reason = 'cancel_requested'))
+       AND (job.downstream IS NULL OR $12)
     RETURNING position, job.state, job.queue, job.worker
 )
 SELECT (SELECT array_agg(position) FROM moved),
@@ -417,7 +348,7 @@ SELECT (SELECT array_agg(position) FROM moved),
 
 # Locks the rows in the order of their ids, and keeps who held each of them.
 HOLD_JOBS = """
-SELECT job.id, job.worker
+SELECT job.id, job.worker, job.downstream IS NOT NULL
   FROM windlass_jobs AS job
  WHERE job.id = ANY ($1::text[])
  ORDER BY job.id
@@ -588,7 +519,7 @@ NOTIFY = "SELECT pg_notify('windlass', topic) FROM unnest($1::text[]) AS topics 
 JOB_COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, losses, fence, worker,
        payload, result, error, error_type, unique_key, retry_of, created_at, due_at, expires_at,
        started_at, ended_at, resolved_at, headers, lane, limits, held_by,
-       fingerprint"""
+       fingerprint, upstream"""
 
 GET_JOB = f"SELECT {JOB_COLUMNS} FROM windlass_jobs WHERE id = $1"  # noqa: S608
 
@@ -653,11 +584,17 @@ WITH old AS MATERIALIZED (
     SELECT id FROM windlass_jobs
      WHERE ended_at <= now() - make_interval(secs => $1)
        AND (state <> 'failed' OR resolved_at IS NOT NULL)
+       AND (downstream IS NULL OR NOT EXISTS (
+              SELECT 1 FROM windlass_edges AS edge JOIN windlass_jobs AS child
+                  ON child.id = edge.child_id
+               WHERE edge.parent_id = windlass_jobs.id AND child.ended_at IS NULL))
      ORDER BY ended_at
      LIMIT $2
        FOR UPDATE SKIP LOCKED
 ), forgotten AS (
     DELETE FROM windlass_events USING old WHERE job_id = old.id
+), loosened AS (
+    DELETE FROM windlass_edges USING old WHERE child_id = old.id
 ), gone AS (
     DELETE FROM windlass_jobs AS job USING old WHERE job.id = old.id RETURNING 1
 )
@@ -669,11 +606,20 @@ PRUNE_PACES = """
 DELETE FROM windlass_paces WHERE full_at_us <= (extract(epoch FROM now()) * 1000000)::bigint
 """
 
+# Not while a job that waited for it may still ask for its result.
 DELETE_ENDED = """
 WITH gone AS (
-    DELETE FROM windlass_jobs WHERE id = ANY ($1::text[]) AND ended_at IS NOT NULL RETURNING id
+    DELETE FROM windlass_jobs
+     WHERE id = ANY ($1::text[]) AND ended_at IS NOT NULL
+       AND (downstream IS NULL OR NOT EXISTS (
+              SELECT 1 FROM windlass_edges AS edge JOIN windlass_jobs AS child
+                  ON child.id = edge.child_id
+               WHERE edge.parent_id = windlass_jobs.id AND child.ended_at IS NULL))
+    RETURNING id
 ), forgotten AS (
     DELETE FROM windlass_events USING gone WHERE job_id = gone.id
+), loosened AS (
+    DELETE FROM windlass_edges USING gone WHERE child_id = gone.id
 )
 SELECT count(*) FROM gone
 """

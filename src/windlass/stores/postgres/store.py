@@ -19,6 +19,7 @@ from windlass.model.jobs import (
     DeadLetters,
     Event,
     Finished,
+    Input,
     Job,
     JobFilter,
     JobId,
@@ -32,9 +33,10 @@ from windlass.model.topics import DONE, queue_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell
 from windlass.stores.bell import Alarm
-from windlass.stores.postgres import migrations, sql
+from windlass.stores.postgres import edge_sql, hold_sql, migrations, sql
 from windlass.stores.postgres.claiming import Claiming, paces_of
 from windlass.stores.postgres.connection import Connection, Pool
+from windlass.stores.postgres.edges import advance, insert_keyed, insert_linked
 from windlass.stores.postgres.events import write_events
 from windlass.stores.postgres.listener import Listener
 from windlass.stores.postgres.rows import (
@@ -131,8 +133,10 @@ class PostgresStore:
         assert len(requests) <= ENQUEUE_BATCH_MAX
         if not requests:
             return []
+        if any(request.after for request in requests):
+            return await self._pool.run(lambda connection: insert_linked(connection, requests))
         if any(request.unique_key is not None or request.retry_of for request in requests):
-            return await self._pool.run(lambda connection: _insert_keyed(connection, requests))
+            return await self._pool.run(lambda connection: insert_keyed(connection, requests))
         # Only the same id can stand in the way, and then it is the same request again.
         if all(map(is_plain, requests)):
             if len(requests) == 1:
@@ -197,22 +201,36 @@ class PostgresStore:
         return applied
 
     async def _settle_plain(self, steps: Sequence[Transition]) -> Sequence[int]:
-        [[applied, _]] = await self._fetch(sql.SETTLE_JOBS, *settle_columns(steps))
-        return applied or ()
+        [[found, _]] = await self._fetch(sql.SETTLE_JOBS, *settle_columns(steps), False)
+        applied = list(found or ())
+        left = sorted(set(range(1, len(steps) + 1)).difference(applied))
+        if left:  # another holder has won; or others wait for the job
+            linked = await self._settle_told([steps[position - 1] for position in left])
+            applied += [left[position - 1] for position in linked]
+        return applied
 
     async def _settle_told(self, steps: Sequence[Transition]) -> Sequence[int]:
-        """Settle with an event for each, which also says who held the job."""
+        """Settle with an event for what is told, and with all that waits for the jobs."""
 
         async def settle(connection: Connection) -> Sequence[int]:
             async with connection.transaction():
                 ids = [step.job_id for step in steps]
-                held = dict(map(tuple, await connection.fetch(sql.HOLD_JOBS, ids)))
-                [[applied, _]] = await connection.fetch(sql.SETTLE_JOBS, *settle_columns(steps))
+                rows = await connection.fetch(sql.HOLD_JOBS, ids)
+                held = {job_id: worker for job_id, worker, _ in rows}
+                columns = settle_columns(steps)
+                [[applied, _]] = await connection.fetch(sql.SETTLE_JOBS, *columns, True)
                 done = [steps[position - 1] for position in applied or ()]
                 await write_events(
                     connection,
-                    [(s.job_id, s.before, held[s.job_id], s.actor, s.error) for s in done],
+                    [
+                        (s.job_id, s.before, held[s.job_id], s.actor, s.error)
+                        for s in done
+                        if _is_told(s)
+                    ],
                 )
+                parents = [job_id for job_id, _, is_parent in rows if is_parent]
+                if parents:
+                    await advance(connection, parents)
             return applied or ()
 
         return await self._pool.run(settle)
@@ -260,6 +278,9 @@ class PostgresStore:
             await write_events(
                 connection, [(job_id, before, worker) for job_id, before, worker, *_ in moved]
             )
+            ended = [row[0] for row in moved if row[3] in TERMINAL]
+            if ended:
+                await advance(connection, ended)
             topics = {queue_topic(queue) for (queue,) in due} | opened
             topics |= {DONE if row[3] in TERMINAL else queue_topic(row[4]) for row in moved}
             await connection.execute(sql.NOTIFY, sorted(topics))
@@ -284,6 +305,10 @@ class PostgresStore:
         return self._listener.listen(topics)
 
     # -- reading -------------------------------------------------------------
+
+    async def inputs(self, job_id: JobId) -> list[Input]:
+        """Return what the jobs that this one waited for give it, in the order of its edges."""
+        return [Input(*row) for row in await self._fetch(edge_sql.LIST_INPUTS, job_id)]
 
     async def results(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Finished]:
         """Return how those of ``job_ids`` which have ended did end."""
@@ -328,7 +353,7 @@ class PostgresStore:
         """Keep jobs from starting, from now on; what runs goes on."""
         arguments = request.arguments
         [[stands]] = await self._fetch(
-            sql.ADD_HOLD,
+            hold_sql.ADD_HOLD,
             request.id,
             request.reason,
             request.actor,
@@ -345,12 +370,12 @@ class PostgresStore:
 
     async def lift(self, hold_id: HoldId, actor: str) -> bool:
         """End a hold; sweeps queue again what it held.  False if it is not in force."""
-        [[ended, _]] = await self._fetch(sql.END_HOLD, hold_id)
+        [[ended, _]] = await self._fetch(hold_sql.END_HOLD, hold_id)
         return bool(ended)
 
     async def holds(self) -> list[Hold]:
         """Return the holds in force, oldest first."""
-        return [hold_from_row(row) for row in await self._fetch(sql.LIST_HOLDS)]
+        return [hold_from_row(row) for row in await self._fetch(hold_sql.LIST_HOLDS)]
 
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state."""
@@ -409,27 +434,14 @@ def _is_told(step: Transition) -> bool:
     return step.error is not None or step.actor is not None
 
 
-async def _insert_keyed(connection: Connection, requests: Sequence[JobRequest]) -> list[JobId]:
-    """Insert jobs of which some may meet a live one with their key; return who stands for each."""
-    async with connection.transaction():
-        missing = requests
-        while missing:
-            await connection.fetch(sql.INSERT_JOBS, *insert_columns(missing))
-            ids, tasks, keys = zip(*((r.id, r.task, r.unique_key) for r in requests), strict=True)
-            rows = await connection.fetch(sql.FIND_HOLDERS, list(ids), list(tasks), list(keys))
-            # A holder may end between the insert and the look: then there is room.
-            missing = [r for r, [holder] in zip(requests, rows, strict=True) if holder is None]
-    return [holder for (holder,) in rows]
-
-
 async def _lift(connection: Connection, limit: int) -> tuple[int, set[str]]:
     """Queue again what ended holds held; return how many, and which topics that rings."""
     # No claim that still saw a hold may set jobs aside for it once it is forgotten.
     await connection.execute(sql.LOCK_GATE)
-    ended = await connection.fetch(sql.END_EXPIRED_HOLDS)
-    lifted = await connection.fetch(sql.LIFT_JOBS, limit)
+    ended = await connection.fetch(hold_sql.END_EXPIRED_HOLDS)
+    lifted = await connection.fetch(hold_sql.LIFT_JOBS, limit)
     await write_events(connection, [(job_id, State.HELD, None) for job_id, _ in lifted])
-    await connection.execute(sql.FORGET_HOLDS)
+    await connection.execute(hold_sql.FORGET_HOLDS)
     queues = {queue for (queue,) in ended if queue} | {queue for _, queue in lifted}
     return len(lifted), {queue_topic(queue) for queue in queues}
 

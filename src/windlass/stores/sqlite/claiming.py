@@ -22,8 +22,8 @@ from windlass.core.admission import (
 from windlass.core.holds import Candidate, Standing, holding, open_queues
 from windlass.model.jobs import Claim, State, WorkerId
 from windlass.model.limits import Limits, PaceState, decode_limits
-from windlass.stores.sqlite import sql
-from windlass.stores.sqlite.rows import standing_from_row
+from windlass.stores.sqlite import hold_sql, sql
+from windlass.stores.sqlite.rows import claim_from_row, standing_from_row
 from windlass.stores.sqlite.sweeping import write_event
 from windlass.stores.sqlite.writer import Transaction
 
@@ -61,7 +61,7 @@ class Claiming:
         who = {"worker": self._worker, "now": transaction.now}
         if not transaction.execute(sql.HAS_LEASE, who).fetchall():
             return Claimed([], self._after, None)
-        holds = transaction.execute(sql.FIND_HOLDS, (transaction.now,)).fetchall()
+        holds = transaction.execute(hold_sql.FIND_HOLDS, (transaction.now,)).fetchall()
         self._holds = [standing_from_row(row) for row in holds]
         self._queues = open_queues(self._holds, self._queues)
         heads = self._plain_heads(transaction)
@@ -88,20 +88,20 @@ class Claiming:
             return rows
         free = []
         for row in rows:
-            hold = holding(self._holds, Candidate(row[2], row[8], row[7], row[9], row[13]))
+            hold = holding(self._holds, Candidate(row[2], row[8], row[7], row[9], row[14]))
             if hold is None:
                 free.append(row)
                 continue
             self._has_held = True
             what = {"id": row[2], "reason": hold.reason, "hold": hold.id}
-            transaction.execute(sql.HOLD_JOB, what)
+            transaction.execute(hold_sql.HOLD_JOB, what)
             write_event(transaction, row[2], State.QUEUED, None)
         return free
 
     def _taken(self, transaction: Transaction, rows: Sequence[Row]) -> list[Claim]:
         seqs = msgspec.json.encode([row[3] for row in rows]).decode()
         transaction.execute(sql.CLAIM_JOBS, (self._worker, transaction.now, seqs))
-        return [Claim(*row[2:3], *row[4:-1]) for row in rows]
+        return [claim_from_row((row[2], *row[4:-1])) for row in rows]
 
     # -- through lanes -------------------------------------------------------
 

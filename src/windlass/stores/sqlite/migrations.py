@@ -176,11 +176,27 @@ ALTER TABLE windlass_workers ADD COLUMN drain_at INTEGER;
 
 FINGERPRINT = "ALTER TABLE windlass_jobs ADD COLUMN fingerprint INTEGER"
 
+EDGES = """
+ALTER TABLE windlass_jobs ADD COLUMN upstream INTEGER;
+ALTER TABLE windlass_jobs ADD COLUMN downstream INTEGER;
+
+CREATE TABLE windlass_edges (
+    child_id  TEXT    NOT NULL,
+    place     INTEGER NOT NULL,
+    parent_id TEXT    NOT NULL,
+    slot      TEXT,
+    position  INTEGER,
+    PRIMARY KEY (child_id, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX windlass_edges_parent ON windlass_edges (parent_id);
+"""
+
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
     Migration(3, "limits", LIMITS),
     Migration(4, "what operators do", OPERATORS),
     Migration(5, "fingerprints of payloads", FINGERPRINT),
+    Migration(6, "edges between jobs", EDGES),
 )
 NEWEST = MIGRATIONS[-1].number

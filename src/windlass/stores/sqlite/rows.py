@@ -8,7 +8,7 @@ import msgspec
 
 from windlass.core.holds import Standing
 from windlass.model.holds import Hold
-from windlass.model.jobs import DeadLetters, Event, Finished, Job, JobRequest, Reason, State
+from windlass.model.jobs import Claim, DeadLetters, Event, Finished, Job, JobRequest, Reason, State
 from windlass.model.workers import WorkerRow
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,6 +45,8 @@ def insert_row(request: JobRequest, now: int) -> tuple[Any, ...]:
     if request.expires_s is not None:
         expires_at = now + us_of(request.expires_s)
     state, reason = ("queued", None) if due_at <= now else ("scheduled", "delay")
+    if request.after:
+        state, reason = "waiting", "upstream"
     return (
         request.id,
         request.task,
@@ -62,7 +64,14 @@ def insert_row(request: JobRequest, now: int) -> tuple[Any, ...]:
         request.lane,
         request.limits,
         request.fingerprint,
+        request.upstream,
     )
+
+
+def claim_from_row(row: Row) -> Claim:
+    """Return the claim of a row of ``LIST_HELD``; SQLite has no booleans."""
+    values = (*row[:-1], bool(row[-1]))
+    return Claim(*values)
 
 
 def job_from_row(row: Row) -> Job:
@@ -96,6 +105,7 @@ def job_from_row(row: Row) -> Job:
         limits=row[25],
         held_by=row[26],
         fingerprint=row[27],
+        upstream=row[28],
     )
 
 

@@ -10,8 +10,8 @@ statement makes, ``index`` which one it needs to stay fast with millions of rows
 INSERT_JOB = """
 INSERT INTO windlass_jobs (id, task, queue, state, reason, priority, created_at, due_at,
                            expires_at, unique_key, retry_of, payload, headers, lane, limits,
-                           fingerprint)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                           fingerprint, upstream)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
 """
 
@@ -34,7 +34,7 @@ SELECT 1 FROM windlass_workers WHERE id = :worker AND ended_at IS NULL AND lease
 # Index: windlass_jobs_claim, in its own order: no sort.
 FIND_CLAIMABLE = """
 SELECT -priority, due_at, id, seq, fence + 1, attempt + 1, failures, task, queue, payload,
-       headers, lane, fingerprint, limits
+       headers, lane, fingerprint, upstream IS NOT NULL, limits
   FROM windlass_jobs
  WHERE state = 'queued' AND lane IS NULL AND queue = ?
    AND (expires_at IS NULL OR expires_at > ?)
@@ -53,7 +53,7 @@ SELECT lane, limits FROM windlass_jobs
 # Index: windlass_jobs_lanes, in its own order: no sort.
 FIND_CLAIMABLE_OF_LANE = """
 SELECT -priority, due_at, id, seq, fence + 1, attempt + 1, failures, task, queue, payload,
-       headers, lane, fingerprint, limits
+       headers, lane, fingerprint, upstream IS NOT NULL, limits
   FROM windlass_jobs
  WHERE state = 'queued' AND lane IS NOT NULL AND queue = ? AND lane = ?
    AND (expires_at IS NULL OR expires_at > ?)
@@ -87,75 +87,11 @@ UPDATE windlass_jobs
 
 # Index: windlass_jobs_worker.
 LIST_HELD = """
-SELECT id, fence, attempt, failures, task, queue, payload, headers, lane, fingerprint
+SELECT id, fence, attempt, failures, task, queue, payload, headers, lane, fingerprint,
+       upstream IS NOT NULL
   FROM windlass_jobs
  WHERE worker = :worker
  ORDER BY id
-"""
-
-# -- holds -------------------------------------------------------------------
-
-ADD_HOLD = """
-INSERT INTO windlass_holds (id, reason, actor, why, queue, task, key, arguments, created_at,
-                            expires_at)
-SELECT :id, :reason, :actor, :why, :queue, :task, :key, :arguments, :now, :expires_at
- WHERE (SELECT count(*) FROM windlass_holds) < :most
-ON CONFLICT DO NOTHING
-"""
-
-IS_HOLD = "SELECT 1 FROM windlass_holds WHERE id = :id"
-
-# In force at this instant.
-FIND_HOLDS = """
-SELECT id, reason, queue, task, key, arguments FROM windlass_holds
- WHERE ended_at IS NULL AND (expires_at IS NULL OR expires_at > ?)
- ORDER BY created_at, id
-"""
-
-LIST_HOLDS = """
-SELECT id, reason, actor, why, queue, task, key, arguments, created_at, expires_at,
-       (SELECT count(*) FROM windlass_jobs
-         WHERE state = 'held' AND held_by IS NOT NULL AND held_by = windlass_holds.id)
-  FROM windlass_holds
- WHERE ended_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
- ORDER BY created_at, id
-"""
-
-# Edge: queued -> held.
-HOLD_JOB = """
-UPDATE windlass_jobs SET state = 'held', reason = :reason, held_by = :hold WHERE id = :id
-"""
-
-END_HOLD = """
-UPDATE windlass_holds SET ended_at = :now
- WHERE id = :id AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > :now)
-RETURNING queue
-"""
-
-END_EXPIRED_HOLDS = """
-UPDATE windlass_holds SET ended_at = :now WHERE ended_at IS NULL AND expires_at <= :now
-RETURNING queue
-"""
-
-# Index: windlass_jobs_held, from the ended holds.
-FIND_LIFTED = """
-SELECT windlass_jobs.id, windlass_jobs.queue
-  FROM windlass_holds JOIN windlass_jobs ON windlass_jobs.held_by = windlass_holds.id
- WHERE windlass_holds.ended_at IS NOT NULL AND windlass_jobs.state = 'held'
-   AND windlass_jobs.held_by IS NOT NULL
- LIMIT :limit
-"""
-
-# Edge: held -> queued.
-LIFT_JOB = """
-UPDATE windlass_jobs SET state = 'queued', reason = NULL, held_by = NULL WHERE id = :id
-"""
-
-FORGET_HOLDS = """
-DELETE FROM windlass_holds
- WHERE ended_at IS NOT NULL
-   AND NOT EXISTS (SELECT 1 FROM windlass_jobs
-                    WHERE state = 'held' AND held_by IS NOT NULL AND held_by = windlass_holds.id)
 """
 
 # -- settle ------------------------------------------------------------------
@@ -165,7 +101,15 @@ END_JOB = """
 UPDATE windlass_jobs
    SET state = ?, reason = ?, attempt = ?, failures = ?, worker = NULL, result = ?,
        error = coalesce(?, error), error_type = coalesce(?, error_type), ended_at = ?
- WHERE id = ? AND state = ? AND fence = ?
+ WHERE id = ? AND state = ? AND fence = ? AND downstream IS NULL
+"""
+
+# The same for a job for which others wait.
+END_PARENT = """
+UPDATE windlass_jobs
+   SET state = ?, reason = ?, attempt = ?, failures = ?, worker = NULL, result = ?,
+       error = coalesce(?, error), error_type = coalesce(?, error_type), ended_at = ?
+ WHERE id = ? AND state = ? AND fence = ? AND downstream IS NOT NULL
 """
 
 # Edge: any -> a live state; running with a cancel request, to be scheduled or queued
@@ -187,7 +131,7 @@ UPDATE windlass_jobs
        error_type = coalesce(:error_type, error_type)
  WHERE id = :id AND state = :before AND fence = :fence
    AND (:after <> 'running' OR (reason IS NULL AND :reason = 'cancel_requested'))
-RETURNING state, queue, worker
+RETURNING state, queue, worker, downstream
 """
 
 # The worker that held the job is read before the row forgets it.
@@ -287,6 +231,7 @@ SELECT id, state, queue FROM windlass_jobs
 # Edge: waiting | scheduled | queued | held -> failed.
 EXPIRE_JOB = """
 UPDATE windlass_jobs SET state = 'failed', reason = 'expired', ended_at = :now WHERE id = :id
+RETURNING downstream
 """
 
 # Index: windlass_jobs_worker, from the ended workers.
@@ -310,7 +255,7 @@ UPDATE windlass_jobs
        losses = losses + 1,
        worker = NULL
  WHERE id = :id AND state = 'running'
-RETURNING state, queue
+RETURNING state, queue, downstream
 """
 
 # Edge: scheduled -> queued.  Index: windlass_jobs_due.
@@ -328,7 +273,7 @@ RETURNING queue
 JOB_COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, losses, fence, worker,
        payload, result, error, error_type, unique_key, retry_of, created_at, due_at, expires_at,
        started_at, ended_at, resolved_at, headers, lane, limits, held_by,
-       fingerprint"""
+       fingerprint, upstream"""
 
 GET_JOB = f"SELECT {JOB_COLUMNS} FROM windlass_jobs WHERE id = :id"  # noqa: S608
 
@@ -390,11 +335,21 @@ SELECT job_id, seq, at, before, after, reason, attempt, fence, worker, actor, er
 FIND_OLD = """
 SELECT id FROM windlass_jobs
  WHERE ended_at <= :horizon AND (state <> 'failed' OR resolved_at IS NOT NULL)
+   AND (downstream IS NULL OR NOT EXISTS (
+        SELECT 1 FROM windlass_edges JOIN windlass_jobs AS child ON child.id = child_id
+         WHERE parent_id = windlass_jobs.id AND child.ended_at IS NULL))
  ORDER BY ended_at
  LIMIT :limit
 """
 
-FIND_ENDED = "SELECT id FROM windlass_jobs WHERE id = ? AND ended_at IS NOT NULL"
+# Not while a job that waited for it may still ask for its result.
+FIND_ENDED = """
+SELECT id FROM windlass_jobs
+ WHERE id = ? AND ended_at IS NOT NULL
+   AND (downstream IS NULL OR NOT EXISTS (
+        SELECT 1 FROM windlass_edges JOIN windlass_jobs AS child ON child.id = child_id
+         WHERE parent_id = windlass_jobs.id AND child.ended_at IS NULL))
+"""
 
 DELETE_JOB = "DELETE FROM windlass_jobs WHERE id = ?"
 DELETE_EVENTS = "DELETE FROM windlass_events WHERE job_id = ?"

@@ -26,6 +26,7 @@ from windlass.model.jobs import (
     DeadLetters,
     Event,
     Finished,
+    Input,
     Job,
     JobFilter,
     JobId,
@@ -39,13 +40,15 @@ from windlass.model.topics import CLOCK, DONE, queue_topic, worker_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell, Clock
 from windlass.stores.bell import Alarm
-from windlass.stores.sqlite import sql
+from windlass.stores.sqlite import edge_sql, hold_sql, sql
 from windlass.stores.sqlite.bells import Switchboard
 from windlass.stores.sqlite.claiming import Claiming, paces_of
 from windlass.stores.sqlite.connection import migrate, open_connection, translated
+from windlass.stores.sqlite.edges import advance, insert_linked
 from windlass.stores.sqlite.rows import (
     QUEUE_SEPARATOR,
     SECOND_US,
+    claim_from_row,
     event_from_row,
     finished_from_row,
     hold_from_row,
@@ -185,7 +188,9 @@ class SqliteStore:
         assert self._reader is not None, "open() comes first"
         with self._reader_lock, translated(self.url):
             execute = self._reader.execute
-            holds = [standing_from_row(row) for row in execute(sql.FIND_HOLDS, (now,)).fetchall()]
+            holds = [
+                standing_from_row(row) for row in execute(hold_sql.FIND_HOLDS, (now,)).fetchall()
+            ]
             return any(
                 execute(sql.FIND_CLAIMABLE, (queue, now, 1)).fetchall()
                 or execute(sql.FIND_LANE, (queue, "")).fetchall()
@@ -194,7 +199,7 @@ class SqliteStore:
 
     async def held(self, worker: WorkerId) -> list[Claim]:
         """Return what ``worker`` runs, as the store has it."""
-        return [Claim(*row) for row in self._read(sql.LIST_HELD, worker=worker)]
+        return [claim_from_row(row) for row in self._read(sql.LIST_HELD, worker=worker)]
 
     # -- settle --------------------------------------------------------------
 
@@ -228,7 +233,7 @@ class SqliteStore:
         [look] = self._read(sql.LOOK, now=now)
         swept_at, self._swept_at = self._swept_at, now
         if not is_idle(look, now):
-            return await self._write(Sweep(limit, losses_max, swept_at))
+            return await self._write(Sweep(limit, losses_max, swept_at, advance))
         next_due = look[2]
         return Swept(next_due_s=None if next_due is None else (next_due - now) / SECOND_US)
 
@@ -239,6 +244,11 @@ class SqliteStore:
         return self._switchboard.listen(topics)
 
     # -- reading -------------------------------------------------------------
+
+    async def inputs(self, job_id: JobId) -> list[Input]:
+        """Return what the jobs that this one waited for give it, in the order of its edges."""
+        rows = await self._scan(edge_sql.LIST_INPUTS, id=job_id)
+        return [Input(*row) for row in rows]
 
     async def results(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Finished]:
         """Return how those of ``job_ids`` which have ended did end."""
@@ -290,7 +300,7 @@ class SqliteStore:
 
     async def holds(self) -> list[Hold]:
         """Return the holds in force, oldest first."""
-        return [hold_from_row(row) for row in self._read(sql.LIST_HOLDS, now=self._now())]
+        return [hold_from_row(row) for row in self._read(hold_sql.LIST_HOLDS, now=self._now())]
 
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state."""
@@ -339,9 +349,11 @@ def _wall_clock_us() -> int:
 
 
 def _insert(requests: Sequence[JobRequest], transaction: Transaction) -> list[JobId]:
-    if len(requests) == 1:
+    if len(requests) == 1 and not requests[0].after:
         return [_insert_one(requests[0], insert_row(requests[0], transaction.now), transaction)]
     rows = [insert_row(request, transaction.now) for request in requests]
+    if any(request.after for request in requests):
+        return insert_linked(requests, _insert_one, transaction)
     if all(request.unique_key is None and request.retry_of is None for request in requests):
         transaction.executemany(sql.INSERT_JOB, rows)
         transaction.topics.update({_topic_of_new(row[3], row[2]) for row in rows})
@@ -357,7 +369,8 @@ def _insert_one(request: JobRequest, row: tuple[Any, ...], transaction: Transact
         who = {"id": request.id, "task": request.task, "unique_key": request.unique_key}
         [[holder]] = transaction.execute(sql.FIND_HOLDER, who).fetchall()
         return JobId(holder)
-    transaction.topics.add(_topic_of_new(row[3], request.queue))
+    if row[3] != State.WAITING:
+        transaction.topics.add(_topic_of_new(row[3], request.queue))
     if request.retry_of is not None:
         transaction.execute(sql.RESOLVE_JOB, {"id": request.retry_of, "now": transaction.now})
     return request.id
@@ -405,30 +418,36 @@ def _move(step: Transition, transaction: Transaction) -> bool:
             "fence": step.fence,
         },
     ).fetchall()
-    for state, queue, worker in rows:
+    for state, queue, worker, downstream in rows:
         transaction.topics.update(filter(None, [topic_of(state, queue, worker)]))
+        if downstream and state in TERMINAL:
+            advance(transaction, step.job_id)
     return bool(rows)
 
 
 def _end(step: Transition, transaction: Transaction) -> bool:
-    transaction.execute(
-        sql.END_JOB,
-        (
-            step.after,
-            step.reason,
-            step.attempt,
-            step.failures,
-            step.result,
-            step.error,
-            step.error_type,
-            transaction.now,
-            step.job_id,
-            step.before,
-            step.fence,
-        ),
+    facts = (
+        step.after,
+        step.reason,
+        step.attempt,
+        step.failures,
+        step.result,
+        step.error,
+        step.error_type,
+        transaction.now,
+        step.job_id,
+        step.before,
+        step.fence,
     )
     transaction.topics.add(DONE)
-    return bool(transaction.changes())
+    transaction.execute(sql.END_JOB, facts)
+    if transaction.changes():
+        return True
+    transaction.execute(sql.END_PARENT, facts)
+    if not transaction.changes():
+        return False
+    advance(transaction, step.job_id)
+    return True
 
 
 def _renew(worker: WorkerInfo, lease: int, transaction: Transaction) -> Lease:
@@ -486,23 +505,24 @@ def _hold(request: HoldRequest, transaction: Transaction) -> None:
         "expires_at": expires_at,
         "most": HOLDS_MAX,
     }
-    transaction.execute(sql.ADD_HOLD, facts)
+    transaction.execute(hold_sql.ADD_HOLD, facts)
     if (
         not transaction.changes()
-        and not transaction.execute(sql.IS_HOLD, {"id": request.id}).fetchall()
+        and not transaction.execute(hold_sql.IS_HOLD, {"id": request.id}).fetchall()
     ):
         raise TooManyHolds(HOLDS_MAX)
 
 
 def _lift(hold_id: HoldId, transaction: Transaction) -> bool:
     facts = {"id": hold_id, "now": transaction.now}
-    ended = transaction.execute(sql.END_HOLD, facts).fetchall()
+    ended = transaction.execute(hold_sql.END_HOLD, facts).fetchall()
     transaction.topics.update(topics_of_lifted(queue for (queue,) in ended))
     return bool(ended)
 
 
 def _delete(ids: Sequence[tuple[JobId]], transaction: Transaction) -> None:
     transaction.executemany(sql.DELETE_EVENTS, ids)
+    transaction.executemany(edge_sql.DELETE_EDGES, ids)
     transaction.executemany(sql.DELETE_JOB, ids)
 
 

@@ -1,12 +1,12 @@
 """The sweep: the clock's moves, as operations of one transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from windlass.model.jobs import State, WorkerId
+from windlass.model.jobs import TERMINAL, JobId, State, WorkerId
 from windlass.model.topics import CLOCK, DONE, queue_topic, worker_topic
 from windlass.model.workers import Swept
-from windlass.stores.sqlite import sql
+from windlass.stores.sqlite import hold_sql, sql
 from windlass.stores.sqlite.rows import SECOND_US
 from windlass.stores.sqlite.writer import Transaction
 
@@ -70,11 +70,19 @@ def write_event(
 class Sweep:
     """One sweep, at most ``limit`` moves of each kind.
 
+    advance:  what is done for those that wait for a job which the sweep ends.
     swept_at: when this process swept last, which may be later than what the file says.
     """
 
-    def __init__(self, limit: int, losses_max: int, swept_at: int) -> None:
+    def __init__(
+        self,
+        limit: int,
+        losses_max: int,
+        swept_at: int,
+        advance: Callable[[Transaction, JobId], None],
+    ) -> None:
         self._limit = limit
+        self._advance = advance
         self._swept_at = swept_at
         self._losses_max = losses_max
 
@@ -108,8 +116,11 @@ class Sweep:
         facts = {"now": transaction.now, "limit": self._limit}
         late = transaction.execute(sql.FIND_EXPIRED, facts).fetchall()
         for job_id, state, _ in late:
-            transaction.execute(sql.EXPIRE_JOB, {"id": job_id, "now": transaction.now})
+            facts = {"id": job_id, "now": transaction.now}
+            [[downstream]] = transaction.execute(sql.EXPIRE_JOB, facts).fetchall()
             write_event(transaction, job_id, state, None)
+            if downstream:
+                self._advance(transaction, job_id)
             transaction.topics.add(DONE)
         return len(late)
 
@@ -118,22 +129,24 @@ class Sweep:
         poisoned = 0
         for job_id, worker in lost:
             facts = {"id": job_id, "losses_max": self._losses_max, "now": transaction.now}
-            [[state, queue]] = transaction.execute(sql.RESCUE_JOB, facts).fetchall()
+            [[state, queue, downstream]] = transaction.execute(sql.RESCUE_JOB, facts).fetchall()
             write_event(transaction, job_id, State.RUNNING, worker)
+            if downstream and state in TERMINAL:
+                self._advance(transaction, job_id)
             transaction.topics.update(filter(None, [topic_of(state, queue, None)]))
             poisoned += state == State.FAILED
         return len(lost) - poisoned, poisoned
 
     def _lift(self, transaction: Transaction) -> int:
         now = {"now": transaction.now}
-        ended = transaction.execute(sql.END_EXPIRED_HOLDS, now).fetchall()
+        ended = transaction.execute(hold_sql.END_EXPIRED_HOLDS, now).fetchall()
         transaction.topics.update(topics_of_lifted(queue for (queue,) in ended))
-        lifted = transaction.execute(sql.FIND_LIFTED, {"limit": self._limit}).fetchall()
+        lifted = transaction.execute(hold_sql.FIND_LIFTED, {"limit": self._limit}).fetchall()
         for job_id, queue in lifted:
-            transaction.execute(sql.LIFT_JOB, {"id": job_id})
+            transaction.execute(hold_sql.LIFT_JOB, {"id": job_id})
             write_event(transaction, job_id, State.HELD, None)
             transaction.topics.add(queue_topic(queue))
-        transaction.execute(sql.FORGET_HOLDS)
+        transaction.execute(hold_sql.FORGET_HOLDS)
         return len(lifted)
 
     def _promote(self, transaction: Transaction) -> int:

@@ -11,6 +11,7 @@ is a server's, by making every row older.
 
 from windlass.testing.contracts.bells import BellContract
 from windlass.testing.contracts.claiming import ClaimContract
+from windlass.testing.contracts.edges import EdgeContract
 from windlass.testing.contracts.embedded import EmbeddedContract
 from windlass.testing.contracts.enqueueing import EnqueueContract
 from windlass.testing.contracts.holds import HoldContract
@@ -31,6 +32,7 @@ class StoreContract(
     LeaseContract,
     LimitContract,
     HoldContract,
+    EdgeContract,
     SweepContract,
     LookupContract,
     BellContract,

@@ -1,0 +1,42 @@
+"""The statements about jobs that wait for others, as in ``sql.py``."""
+
+ADD_EDGE = """
+INSERT INTO windlass_edges (child_id, place, parent_id, slot, position) VALUES (?, ?, ?, ?, ?)
+"""
+
+MARK_PARENT = "UPDATE windlass_jobs SET downstream = 1 WHERE id = ? RETURNING state"
+
+FIND_ENDED_PARENT = "SELECT task, state, error_type FROM windlass_jobs WHERE id = ?"
+
+# Index: windlass_edges_parent.
+FIND_CHILDREN = "SELECT DISTINCT child_id FROM windlass_edges WHERE parent_id = ?"
+
+# Edge: waiting -> waiting | scheduled | queued.
+LET_GO = """
+UPDATE windlass_jobs
+   SET upstream = upstream - 1,
+       state = CASE WHEN upstream > 1 THEN 'waiting' WHEN due_at > :now THEN 'scheduled'
+                    ELSE 'queued' END,
+       reason = CASE WHEN upstream > 1 THEN 'upstream' WHEN due_at > :now THEN 'delay' END,
+       due_at = CASE WHEN upstream > 1 THEN due_at ELSE max(due_at, :now) END
+ WHERE id = :id AND state = 'waiting' AND upstream > 0
+RETURNING state, queue
+"""
+
+# Edge: waiting -> failed | cancelled.
+GIVE_UP = """
+UPDATE windlass_jobs
+   SET state = :after, reason = :reason, ended_at = :now, error = :error,
+       error_type = :error_type
+ WHERE id = :id AND state = 'waiting'
+RETURNING downstream
+"""
+
+LIST_INPUTS = """
+SELECT edge.parent_id, parent.task, edge.slot, edge.position, parent.result
+  FROM windlass_edges AS edge JOIN windlass_jobs AS parent ON parent.id = edge.parent_id
+ WHERE edge.child_id = :id
+ ORDER BY edge.place
+"""
+
+DELETE_EDGES = "DELETE FROM windlass_edges WHERE child_id = ?"

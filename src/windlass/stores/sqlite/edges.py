@@ -1,0 +1,84 @@
+"""Jobs that wait for others: inserted with their edges, and let go or given up with them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from windlass.core.lifecycle import UPSTREAM_FAILED, encode_error, upstream_error
+from windlass.errors import JobNotFound
+from windlass.model.jobs import TERMINAL, JobId, JobRequest, Reason, State
+from windlass.model.topics import DONE
+from windlass.stores.sqlite import edge_sql, sql
+from windlass.stores.sqlite.rows import insert_row
+from windlass.stores.sqlite.sweeping import topic_of, write_event
+from windlass.stores.sqlite.writer import Transaction
+
+InsertOne = Callable[[JobRequest, tuple[Any, ...], Transaction], JobId]
+
+
+def insert_linked(
+    requests: Sequence[JobRequest], insert_one: InsertOne, transaction: Transaction
+) -> list[JobId]:
+    """Insert jobs of which some wait for others, parents before children.
+
+    Raises: JobNotFound, for one to wait for that does not exist.
+    """
+    stored: dict[JobId, JobId] = {}
+    for request in requests:
+        is_new = not transaction.execute(sql.GET_JOB, {"id": request.id}).fetchall()
+        row = insert_row(request, transaction.now)
+        stored[request.id] = insert_one(request, row, transaction)
+        if is_new and stored[request.id] == request.id:
+            _add_edges(request, stored, transaction)
+    return [stored[request.id] for request in requests]
+
+
+def _add_edges(request: JobRequest, stored: dict[JobId, JobId], transaction: Transaction) -> None:
+    parents: dict[JobId, None] = {}
+    for place, edge in enumerate(request.after):
+        parent = stored.get(edge.parent, edge.parent)
+        parents[parent] = None
+        facts = (request.id, place, parent, edge.slot, edge.position)
+        transaction.execute(edge_sql.ADD_EDGE, facts)
+    for parent in parents:
+        found = transaction.execute(edge_sql.MARK_PARENT, (parent,)).fetchall()
+        if not found:
+            raise JobNotFound(parent)
+        if found[0][0] in TERMINAL:
+            _tell(transaction, parent, [request.id])
+
+
+def advance(transaction: Transaction, parent: JobId) -> None:
+    """Let go, or give up, what waits for a job that has just ended."""
+    children = transaction.execute(edge_sql.FIND_CHILDREN, (parent,)).fetchall()
+    _tell(transaction, parent, [child for (child,) in children])
+
+
+def _tell(transaction: Transaction, parent: JobId, children: Sequence[JobId]) -> None:
+    found = transaction.execute(edge_sql.FIND_ENDED_PARENT, (parent,)).fetchall()
+    [[task, state, error_type]] = found
+    if state == State.SUCCEEDED:
+        for child in children:
+            facts = {"id": child, "now": transaction.now}
+            for after, queue in transaction.execute(edge_sql.LET_GO, facts).fetchall():
+                transaction.topics.update(filter(None, [topic_of(after, queue, None)]))
+        return
+    error = encode_error(upstream_error(parent, task, State(state), error_type))
+    after = State.CANCELLED if state == State.CANCELLED else State.FAILED
+    doomed = list(children)
+    while doomed:
+        child = doomed.pop()
+        facts = {
+            "id": child,
+            "after": after,
+            "reason": None if after is State.CANCELLED else Reason.UPSTREAM,
+            "now": transaction.now,
+            "error": error,
+            "error_type": UPSTREAM_FAILED,
+        }
+        for (downstream,) in transaction.execute(edge_sql.GIVE_UP, facts).fetchall():
+            write_event(transaction, child, State.WAITING, None, None, error)
+            transaction.topics.add(DONE)
+            if downstream:
+                doomed += [
+                    c for (c,) in transaction.execute(edge_sql.FIND_CHILDREN, (child,)).fetchall()
+                ]
