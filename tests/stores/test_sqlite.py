@@ -320,7 +320,6 @@ def test_without_an_event_loop_no_method_of_the_store_suspends(tmp_path: Path) -
     call("drain", ALICE)
     call("delete", [nth_id(1)])
     call("backlog")
-    call("holders", Limits())
     call("dead_letters", limit=3)
     call("resolve", [nth_id(2)], "me")
     call("events", nth_id(2))

@@ -17,6 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from windlass.core.holds import Candidate, Standing, holding
+from windlass.core.operations import Changes
 from windlass.core.serializers import (
     Codec,
     Formats,
@@ -36,6 +38,8 @@ from windlass.errors import (
     UnknownSerializer,
     WindlassError,
 )
+from windlass.model.holds import HoldId
+from windlass.model.jobs import JobId, JobRequest, Reason
 
 LIMIT = 1_000_000
 KEY = "k" * 32
@@ -241,6 +245,40 @@ def test_a_serializer_needs_a_name_of_its_own(name: Any) -> None:
     own.name = name
     with pytest.raises(BadOption):
         check_serializer(own)
+
+
+# -- what operators do with arguments ----------------------------------------
+
+REGION = Standing(HoldId("h"), Reason.PAUSED, None, None, None, {"order.region": "eu"})
+
+
+def order_in(name: str) -> bytes:
+    return signature_of(lambda order: None, name).encode(({"region": "eu", "n": 1},), {}, LIMIT)
+
+
+@pytest.mark.parametrize(("name", "held"), [("json", True), ("msgpack", True), ("own-1", False)])
+def test_a_hold_by_arguments_sees_into_built_in_formats_and_stumbles_over_none(
+    name: str, held: bool
+) -> None:
+    candidate = Candidate(JobId("j"), "q", "t", order_in(name), None)
+    pickled = candidate._replace(payload=order_in("pickle"))
+
+    assert (holding([REGION], candidate) is not None) is held
+    assert holding([REGION], pickled) is None
+
+
+def test_changed_arguments_stay_in_their_format_or_are_refused() -> None:
+    request = JobRequest(id=JobId("j"), task="t", queue="q", payload=b"")
+    for name in ("json", "msgpack"):
+        old = msgspec.structs.replace(request, payload=order_in(name))
+        changed = Changes(arguments={"order": b"x"}).made_to(old).payload
+
+        assert unframed(changed)[0] == name
+        assert decode_plain(changed) == {"order": "eA==" if name == "json" else b"x"}
+    for name in ("own-1", "pickle"):
+        old = msgspec.structs.replace(request, payload=order_in(name))
+        with pytest.raises(BadOption, match="cannot be put into the payload"):
+            Changes(arguments={"order": 1}).made_to(old)
 
 
 # -- the path of the bad field -----------------------------------------------

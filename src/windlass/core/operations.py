@@ -8,9 +8,9 @@ import msgspec
 
 from windlass.core.names import check_name
 from windlass.core.retry import Delay, seconds_of
-from windlass.core.serializers import decode_plain
+from windlass.core.serializers import decode_plain, encode_plain, unframed
 from windlass.core.tasks import check_priority
-from windlass.errors import BadOption
+from windlass.errors import BadOption, PickleRefused, UnknownSerializer
 from windlass.model.holds import WHY_LENGTH_MAX, HoldId, HoldRequest
 from windlass.model.jobs import JobRequest, Reason
 
@@ -43,8 +43,8 @@ def _with_arguments(payload: bytes, changes: Mapping[str, Any]) -> bytes:
         arguments = decode_plain(payload)
         if not isinstance(arguments, dict):
             raise ValueError("they are no object")
-        return msgspec.json.encode(arguments | dict(changes))
-    except (ValueError, TypeError, msgspec.DecodeError) as error:
+        return encode_plain(unframed(payload)[0], arguments | dict(changes))
+    except (ValueError, TypeError, UnknownSerializer, PickleRefused) as error:
         raise BadOption("arguments", changes, f"cannot be put into the payload: {error}") from error
 
 

@@ -145,6 +145,12 @@ def decode_plain(data: bytes | None, formats: Formats | None = None) -> Any:
     return (formats or Formats()).decode_plain(data)
 
 
+def encode_plain(name: str, value: Any) -> bytes:
+    """Return plain data in a format which ``decode_plain`` reads.  Raises: TypeError."""
+    encode = msgspec.msgpack.encode if name == MSGPACK else msgspec.json.encode
+    return framed(name, encode(value))
+
+
 # -- the values of one type --------------------------------------------------
 
 
