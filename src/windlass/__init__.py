@@ -10,6 +10,7 @@ from windlass.core.context import Context, context
 from windlass.core.dependencies import INJECTED, Depends
 from windlass.core.limits import Concurrency, FairShare, Rate
 from windlass.core.middleware import AttemptCall, EnqueueCall, Proceed
+from windlass.core.once import Debounce, Throttle, Unique
 from windlass.core.operations import Changes
 from windlass.core.retry import Cancel, Retry, Snooze
 from windlass.core.serializers import Serializer
@@ -55,6 +56,7 @@ __all__ = [
     "Concurrency",
     "ConfigurationError",
     "Context",
+    "Debounce",
     "Depends",
     "EnqueueCall",
     "Failed",
@@ -87,7 +89,9 @@ __all__ = [
     "Succeeded",
     "Task",
     "TaskError",
+    "Throttle",
     "UnavailableError",
+    "Unique",
     "UsageError",
     "WindlassError",
     "__version__",

@@ -86,6 +86,8 @@ class Broker(Protocol):
         Repeats:   the same request again (same id) changes nothing.
         Unique:    where a live job of the same task holds the ``unique_key``, nothing is
                    inserted and that job's id is returned.
+        Once:      a call becomes one with an earlier one of its key as ``core.once`` decides; then
+                   nothing is inserted, and that one's id is returned.
         After:     a job that names others waits for them; if one ended badly, so does it.
         retry_of:  the failed job named is marked resolved in the same transaction.
         Durable:   as the store's sync setting says, before this returns.

@@ -11,6 +11,7 @@ from windlass.core.dependencies import needs_of
 from windlass.core.limits import Limit, check_limits
 from windlass.core.middleware import AttemptMiddleware, EnqueueMiddleware, check_middleware
 from windlass.core.names import check_name, nearest
+from windlass.core.once import OnceRule, check_once
 from windlass.core.retry import Delay, Retry, seconds_of
 from windlass.core.signature import Signature
 from windlass.core.sizes import Size
@@ -41,6 +42,7 @@ TASK_OPTIONS = (
     "around_attempt",
     "around_enqueue",
     "limits",
+    "once",
 )
 
 P = ParamSpec("P")
@@ -91,6 +93,7 @@ class Registry(ABC):
         around_attempt: Sequence[AttemptMiddleware] = (),
         around_enqueue: Sequence[EnqueueMiddleware] = (),
         limits: Sequence[Limit] = (),
+        once: OnceRule | None = None,
     ) -> TaskDecorator: ...
     def task(self, *functions: TaskFunction, **options: Any) -> Any:
         """Register a function as a task; with or without options.
@@ -108,6 +111,7 @@ class Registry(ABC):
                    and recycle_after_jobs: attempts which a child serves.  With "process" only.
         around_attempt, around_enqueue: middleware of this task, inside that of the app.
         limits:    how many of its jobs may run, or start, and whose turn it is; all hold.
+        once:      how repeated calls become one job: a Unique, a Debounce or a Throttle.
         Raises:    BadTask, BadOption, BadMiddleware, UnknownSerializer.
         """
         check_options(options, TASK_OPTIONS)
@@ -142,6 +146,7 @@ class Registry(ABC):
         around_attempt: Sequence[AttemptMiddleware] = (),
         around_enqueue: Sequence[EnqueueMiddleware] = (),
         limits: Sequence[Limit] = (),
+        once: OnceRule | None = None,
     ) -> TaskSpec:
         task_name = check_name("name", name or f"{function.__module__}.{function.__qualname__}")
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
@@ -171,6 +176,7 @@ class Registry(ABC):
             around_attempt=tuple(map(check_middleware, around_attempt)),
             around_enqueue=tuple(map(check_middleware, around_enqueue)),
             lanes=check_limits(task_name, limits, signature.names),
+            once=check_once(task_name, once, signature.names),
             needs=needs,
         )
 

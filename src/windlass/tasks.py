@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, Never, ParamSpec, Protocol, TypeVar, overload
 
+from msgspec.structs import replace as with_
+
 from windlass.composition import Call, Group, group
 from windlass.core.names import check_name
 from windlass.core.retry import Delay, seconds_of
 from windlass.core.signature import Upcaster
 from windlass.core.tasks import TaskSpec, check_options, check_priority
-from windlass.errors import BadOption
+from windlass.errors import BadComposition, BadOption
 from windlass.handles import Enqueuer, JobHandle
 from windlass.model.jobs import UNIQUE_KEY_LENGTH_MAX, Edge, JobRequest
 from windlass.model.limits import Lane
@@ -99,7 +101,8 @@ class Task(Generic[P, C, R]):
         if spec.lanes is not None:
             lane = spec.lanes.lane_of(spec.signature.bound(args, kwargs))
         limit_bytes = self._app.settings.payload_limit_bytes
-        return self._request(spec.signature.encode(args, kwargs, limit_bytes), lane)
+        request = self._request(spec.signature.encode(args, kwargs, limit_bytes), lane)
+        return request if spec.once is None else self._once(request, args, kwargs)
 
     def prepare_after(
         self,
@@ -114,12 +117,27 @@ class Task(Generic[P, C, R]):
         Raises: BadArguments, NotEncodable, PayloadTooLarge, BadLimitKey.
         """
         spec = self.spec
+        if spec.once is not None:
+            raise BadComposition("a call", spec.name, "a task with `once` cannot wait for others")
         lane = None
         if spec.lanes is not None:
             lane = spec.lanes.lane_of(spec.signature.bound_partly(args, kwargs))
         limit_bytes = self._app.settings.payload_limit_bytes
         payload = spec.signature.encode_partly(args, kwargs, slot, limit_bytes)
         return self._request(payload, lane, edges)
+
+    def _once(
+        self, request: JobRequest, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> JobRequest:
+        once = self.spec.once
+        assert once is not None
+        if request.unique_key is not None:
+            raise BadOption("unique_key", request.unique_key, "the task says itself what is once")
+        arguments = self.spec.signature.bound(args, kwargs)
+        key, rule = once.unique_key_of(arguments), once.once_of(arguments)
+        if rule is not None and (request.delay_s or request.run_at is not None):
+            raise BadOption("delay", request.delay_s, f"the task's rule ({rule.kind}) says when")
+        return with_(request, unique_key=key, once=rule)
 
     def _request(
         self, payload: bytes, lane: Lane | None, after: tuple[Edge, ...] = ()

@@ -32,6 +32,8 @@ BEGIN
     LOOP
         EXECUTE format('UPDATE %I SET %s', one.table_name, one.columns);
     END LOOP;
+    UPDATE windlass_marks SET since_us = since_us - ({seconds} * 1000000::bigint)::bigint,
+                              until_us = until_us - ({seconds} * 1000000::bigint)::bigint;
     UPDATE windlass_paces SET full_at_us = full_at_us - ({seconds} * 1000000::bigint)::bigint;
 END
 $$
@@ -39,7 +41,7 @@ $$
 
 CLEAR = """
 TRUNCATE windlass_jobs, windlass_workers, windlass_events, windlass_paces, windlass_holds,
-         windlass_edges
+         windlass_edges, windlass_marks
 """
 
 

@@ -88,7 +88,7 @@ class LaneRule:
     def __init__(self, task: str, limits: Sequence[Limit], parameters: Collection[str]) -> None:
         self._task = task
         self.limits = tuple(limits)
-        self._keyed = [(limit, _expression(task, limit, parameters)) for limit in limits]
+        self._keyed = [(limit, key_expression(task, limit.key, parameters)) for limit in limits]
 
     def lane_of(self, arguments: Mapping[str, Any]) -> Lane:
         """Return the lane of a call with these arguments.  Raises: BadLimitKey."""
@@ -96,7 +96,7 @@ class LaneRule:
         paces: set[Pace] = set()
         shares: set[str] = set()
         for limit, expression in self._keyed:
-            key = self._key(expression, arguments)
+            key = key_of(self._task, expression, arguments)
             match limit:
                 case Concurrency():
                     caps.add(Cap(limit.name or self._own(limit), key, limit.most))
@@ -118,15 +118,17 @@ class LaneRule:
         told = getattr(key, "__qualname__", key)
         return self._task if told is None else f"{self._task}:{told}"
 
-    def _key(self, expression: Callable[..., object], arguments: Mapping[str, Any]) -> str:
-        try:
-            key = str(expression(**arguments))
-        except Exception as error:
-            raise BadLimitKey(self._task, f"{type(error).__name__}: {error}") from error
-        if not key.isprintable() or len(key) > KEY_LENGTH_MAX:
-            why = f"it gives {key[:40]!r}…, not a printable text of up to {KEY_LENGTH_MAX}"
-            raise BadLimitKey(self._task, why)
-        return key
+
+def key_of(task: str, expression: Callable[..., object], arguments: Mapping[str, Any]) -> str:
+    """Return the key that a call's arguments give.  Raises: BadLimitKey."""
+    try:
+        key = str(expression(**arguments))
+    except Exception as error:
+        raise BadLimitKey(task, f"{type(error).__name__}: {error}") from error
+    if not key.isprintable() or len(key) > KEY_LENGTH_MAX:
+        why = f"it gives {key[:40]!r}…, not a printable text of up to {KEY_LENGTH_MAX}"
+        raise BadLimitKey(task, why)
+    return key
 
 
 def check_limits(
@@ -138,17 +140,17 @@ def check_limits(
     for limit in limits:
         if not isinstance(limit, Limit):
             raise BadOption("limits", limit, "must be a Concurrency, a Rate or a FairShare")
+        if isinstance(limit, FairShare) and limit.key is None:
+            raise BadOption("key", limit.key, "a fair share needs one: between whom?")
         name = getattr(limit, "name", None)
         if name is not None:
             check_name("name", name)
     return LaneRule(task, limits, parameters) if limits else None
 
 
-def _expression(task: str, limit: Limit, parameters: Collection[str]) -> Callable[..., object]:
-    key = limit.key
+def key_expression(task: str, key: Key, parameters: Collection[str]) -> Callable[..., object]:
+    """Return what makes the key of a call's arguments.  Raises: BadOption."""
     if key is None:
-        if isinstance(limit, FairShare):
-            raise BadOption("key", key, "a fair share needs one: between whom?")
         return lambda **_: ""
     if callable(key):
         return key

@@ -11,6 +11,7 @@ from windlass.core.dependencies import Needs
 from windlass.core.error_observers import NOBODY, ErrorObservers
 from windlass.core.limits import LaneRule
 from windlass.core.names import nearest
+from windlass.core.once import OnceKey
 from windlass.core.retry import Cancel, Retry, Snooze
 from windlass.core.serializers import NAME as FORMAT_NAME
 from windlass.core.signature import Signature
@@ -64,6 +65,7 @@ class TaskSpec:
     around_attempt: tuple[Any, ...] = ()
     around_enqueue: tuple[Any, ...] = ()
     lanes: LaneRule | None = None
+    once: OnceKey | None = None
     needs: Needs | None = None
     error_observers: ErrorObservers = NOBODY
 

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from windlass.errors import PayloadTooLarge
+from windlass.model.once import Once
 
 JobId = NewType("JobId", str)
 WorkerId = NewType("WorkerId", str)
@@ -95,6 +96,7 @@ class JobRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     headers:               texts by name for middleware, as JSON; see ``with_headers``.
     lane, limits:          the id of its lane and the lane's limits (``model.limits``), or neither.
     after:                 it waits until all of these have succeeded.
+    once:                  how it becomes one with earlier calls of its key.
     fingerprint:           of the code that made the payload (``core.fingerprint``).
     """
 
@@ -115,6 +117,7 @@ class JobRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     fingerprint: int | None = None
 
     after: tuple[Edge, ...] = ()
+    once: Once | None = None
 
     @property
     def upstream(self) -> int | None:

@@ -23,6 +23,8 @@ from windlass.core.admission import (
 )
 from windlass.core.holds import Candidate, Standing, holding, open_queues
 from windlass.core.lifecycle import UPSTREAM_FAILED, encode_error, upstream_error
+from windlass.core.once import Insert, Replace, decide
+from windlass.core.once import Standing as OnceStanding
 from windlass.errors import JobNotFound, TooManyHolds
 from windlass.model.holds import HOLDS_MAX, Hold, HoldId, HoldRequest
 from windlass.model.jobs import (
@@ -46,6 +48,7 @@ from windlass.model.jobs import (
     WorkerId,
 )
 from windlass.model.limits import Holder, Limits, decode_limits
+from windlass.model.once import Once
 from windlass.model.outcomes import Transition
 from windlass.model.topics import CLOCK, DONE, queue_topic, worker_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
@@ -119,10 +122,41 @@ class MemoryStore:
         stored: dict[JobId, JobId] = {}
         for request in requests:
             is_new = request.id not in self.data.jobs
+            if request.once is not None and is_new:
+                stored[request.id] = self._insert_once(request, request.once, now)
+                continue
             stored[request.id] = self._insert(request, now)
             if request.after and is_new and stored[request.id] == request.id:
                 self._add_edges(request, stored, now)
         return [stored[request.id] for request in requests]
+
+    def _insert_once(self, request: JobRequest, once: Once, now: datetime) -> JobId:
+        mark = self.data.marks.get((once.name, once.key))
+        job = None if mark is None else self.data.jobs.get(mark.job_id)
+        begun = None if job is None else OnceStanding(job.state, job.attempt > 0)
+        decision = decide(once, request.id, mark, begun, us(now))
+        match decision:
+            case Insert(delay_us):
+                self._insert(with_(request, delay_s=delay_us / 1e6), now)
+            case Replace(delay_us) if job is not None:
+                due_at = job.due_at
+                if delay_us is not None and job.state is State.SCHEDULED:
+                    due_at = now + timedelta(microseconds=delay_us)
+                newer = with_(
+                    job,
+                    payload=request.payload,
+                    headers=request.headers,
+                    fingerprint=request.fingerprint,
+                    lane=request.lane,
+                    limits=request.limits,
+                    due_at=due_at,
+                )
+                self.data.put(newer)
+                self._announce(newer)
+            case _:
+                pass
+        self.data.marks[once.name, once.key] = decision.mark
+        return decision.mark.job_id
 
     def _add_edges(self, request: JobRequest, stored: Mapping[JobId, JobId], now: datetime) -> None:
         edges = [

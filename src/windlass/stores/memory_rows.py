@@ -7,6 +7,7 @@ from msgspec import UNSET
 from msgspec.structs import replace as with_
 
 from windlass.core import lifecycle
+from windlass.core.once import Mark
 from windlass.model.holds import Hold, HoldId
 from windlass.model.jobs import (
     LIVE,
@@ -64,6 +65,7 @@ class MemoryData:
     holds: dict[HoldId, Hold] = field(default_factory=dict)
     edges: dict[JobId, list[Edge]] = field(default_factory=dict)
     children: dict[JobId, list[JobId]] = field(default_factory=dict)
+    marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
     bells: list[EventBell] = field(default_factory=list)
     swept_at: datetime | None = None
 

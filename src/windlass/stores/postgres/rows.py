@@ -48,6 +48,7 @@ def is_plain(request: JobRequest) -> bool:
         and request.headers is None
         and request.lane is None
         and not request.after
+        and request.once is None
     )
 
 

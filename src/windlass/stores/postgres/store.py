@@ -39,6 +39,7 @@ from windlass.stores.postgres.connection import Connection, Pool
 from windlass.stores.postgres.edges import advance, insert_keyed, insert_linked
 from windlass.stores.postgres.events import write_events
 from windlass.stores.postgres.listener import Listener
+from windlass.stores.postgres.marks import PRUNE_MARKS, insert_once
 from windlass.stores.postgres.rows import (
     Row,
     columns_of_task,
@@ -135,6 +136,8 @@ class PostgresStore:
             return []
         if any(request.after for request in requests):
             return await self._pool.run(lambda connection: insert_linked(connection, requests))
+        if any(request.once is not None for request in requests):
+            return await self._pool.run(lambda connection: insert_once(connection, requests))
         if any(request.unique_key is not None or request.retry_of for request in requests):
             return await self._pool.run(lambda connection: insert_keyed(connection, requests))
         # Only the same id can stand in the way, and then it is the same request again.
@@ -427,6 +430,7 @@ class PostgresStore:
         [[pruned]] = await self._fetch(sql.PRUNE_JOBS, older_than_s, limit)
         await self._fetch(sql.PRUNE_WORKERS)
         await self._fetch(sql.PRUNE_PACES)
+        await self._fetch(PRUNE_MARKS)
         return int(pruned)
 
 

@@ -191,6 +191,18 @@ CREATE TABLE windlass_edges (
 CREATE INDEX windlass_edges_parent ON windlass_edges (parent_id);
 """
 
+MARKS = """
+CREATE TABLE windlass_marks (
+    name     TEXT    NOT NULL,
+    key      TEXT    NOT NULL,
+    job_id   TEXT    NOT NULL,
+    since_us INTEGER NOT NULL,
+    until_us INTEGER NOT NULL,
+    PRIMARY KEY (name, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX windlass_marks_until ON windlass_marks (until_us);
+"""
+
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
@@ -198,5 +210,6 @@ MIGRATIONS = (
     Migration(4, "what operators do", OPERATORS),
     Migration(5, "fingerprints of payloads", FINGERPRINT),
     Migration(6, "edges between jobs", EDGES),
+    Migration(7, "marks of repeated calls", MARKS),
 )
 NEWEST = MIGRATIONS[-1].number

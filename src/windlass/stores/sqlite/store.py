@@ -45,6 +45,7 @@ from windlass.stores.sqlite.bells import Switchboard
 from windlass.stores.sqlite.claiming import Claiming, paces_of
 from windlass.stores.sqlite.connection import migrate, open_connection, translated
 from windlass.stores.sqlite.edges import advance, insert_linked
+from windlass.stores.sqlite.marks import DELETE_MARKS, insert_once
 from windlass.stores.sqlite.rows import (
     QUEUE_SEPARATOR,
     SECOND_US,
@@ -349,11 +350,13 @@ def _wall_clock_us() -> int:
 
 
 def _insert(requests: Sequence[JobRequest], transaction: Transaction) -> list[JobId]:
-    if len(requests) == 1 and not requests[0].after:
+    if len(requests) == 1 and not requests[0].after and requests[0].once is None:
         return [_insert_one(requests[0], insert_row(requests[0], transaction.now), transaction)]
     rows = [insert_row(request, transaction.now) for request in requests]
     if any(request.after for request in requests):
         return insert_linked(requests, _insert_one, transaction)
+    if any(request.once is not None for request in requests):
+        return [insert_once(request, _insert_one, transaction) for request in requests]
     if all(request.unique_key is None and request.retry_of is None for request in requests):
         transaction.executemany(sql.INSERT_JOB, rows)
         transaction.topics.update({_topic_of_new(row[3], row[2]) for row in rows})
@@ -540,4 +543,5 @@ def _prune(older_than: int, limit: int, transaction: Transaction) -> int:
     tombstones = {"horizon": transaction.now - TOMBSTONE_US}
     transaction.execute(sql.DELETE_WORKERS, tombstones)
     transaction.execute(sql.DELETE_PACES, {"now": transaction.now})
+    transaction.execute(DELETE_MARKS, {"now": transaction.now})
     return len(old)

@@ -1,0 +1,102 @@
+"""Calls that become one with earlier calls: looked up, decided and written in one transaction."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace as with_
+
+from windlass.core.once import Insert, Keep, Mark, Replace, Standing, decide
+from windlass.model.jobs import JobId, JobRequest, State
+from windlass.model.once import Once
+from windlass.model.topics import CLOCK
+from windlass.stores.postgres import sql
+from windlass.stores.postgres.connection import Connection
+from windlass.stores.postgres.edges import insert_keyed
+
+# Whoever enqueues by the same key waits here for the other's transaction.
+LOCK_KEY = "SELECT pg_advisory_xact_lock(1464421958, hashtext($1 || chr(31) || $2))"
+
+FIND_MARK = """
+SELECT mark.job_id, mark.since_us, mark.until_us, job.state, job.attempt
+  FROM windlass_marks AS mark LEFT JOIN windlass_jobs AS job ON job.id = mark.job_id
+ WHERE mark.name = $1 AND mark.key = $2
+"""
+
+KEEP_MARK = """
+INSERT INTO windlass_marks (name, key, job_id, since_us, until_us) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (name, key) DO UPDATE
+   SET job_id = excluded.job_id, since_us = excluded.since_us, until_us = excluded.until_us
+"""
+
+# Edge: none; the job keeps its state.  Its call is replaced by a newer one, unless it has just
+# been claimed.
+REPLACE_CALL = """
+UPDATE windlass_jobs
+   SET payload = $2, headers = $3, fingerprint = $4, lane = $5, limits = $6,
+       due_at = CASE WHEN $7::float8 IS NOT NULL AND state = 'scheduled'
+                     THEN now() + make_interval(secs => $7) ELSE due_at END
+ WHERE id = $1 AND attempt = 0 AND state IN ('waiting', 'scheduled', 'queued', 'held')
+RETURNING id
+"""
+
+# A mark whose time is over, and whose job waits no more, decides nothing.
+PRUNE_MARKS = """
+DELETE FROM windlass_marks
+ WHERE until_us <= (extract(epoch FROM now()) * 1000000)::bigint
+   AND NOT EXISTS (SELECT 1 FROM windlass_jobs WHERE id = job_id AND ended_at IS NULL)
+"""
+
+
+async def insert_once(connection: Connection, requests: Sequence[JobRequest]) -> list[JobId]:
+    """Insert jobs, or let earlier ones of their keys stand for them."""
+    async with connection.transaction():
+        for name, key in sorted({(r.once.name, r.once.key) for r in requests if r.once}):
+            await connection.execute(LOCK_KEY, name, key)
+        return [await _insert_one(connection, request) for request in requests]
+
+
+async def _insert_one(connection: Connection, request: JobRequest) -> JobId:
+    once = request.once
+    if once is None or await connection.fetch(sql.GET_JOB, request.id):
+        [job_id] = await insert_keyed(connection, [request])
+        return job_id
+    now_us = await connection.fetchval(sql.NOW_US)
+    mark, standing = await _look(connection, once)
+    decision = decide(once, request.id, mark, standing, now_us)
+    if isinstance(decision, Replace) and not await _replaced(connection, request, decision):
+        # A worker was quicker: the job has begun with the call before this one.
+        begun = Standing(State.RUNNING, has_begun=True)
+        decision = decide(once, request.id, mark, begun, now_us)
+    match decision:
+        case Insert(delay_us):
+            await insert_keyed(connection, [with_(request, delay_s=delay_us / 1e6)])
+        case Replace():
+            await connection.execute(sql.NOTIFY, [CLOCK])
+        case Keep():
+            pass
+    kept = decision.mark
+    facts = (once.name, once.key, kept.job_id, kept.since_us, kept.until_us)
+    await connection.execute(KEEP_MARK, *facts)
+    return kept.job_id
+
+
+async def _look(connection: Connection, once: Once) -> tuple[Mark | None, Standing | None]:
+    for row in await connection.fetch(FIND_MARK, once.name, once.key):
+        job_id, since_us, until_us, state, attempt = row
+        standing = None if state is None else Standing(State(state), attempt > 0)
+        return Mark(job_id, since_us, until_us), standing
+    return None, None
+
+
+async def _replaced(connection: Connection, request: JobRequest, decision: Replace) -> bool:
+    delay_s = None if decision.delay_us is None else decision.delay_us / 1e6
+    rows = await connection.fetch(
+        REPLACE_CALL,
+        decision.mark.job_id,
+        request.payload,
+        request.headers,
+        request.fingerprint,
+        request.lane,
+        request.limits,
+        delay_s,
+    )
+    return bool(rows)

@@ -1,0 +1,186 @@
+"""What ``once`` promises: repeated calls become one job, and none is lost."""
+
+import asyncio
+from typing import Any
+
+from windlass.core.lifecycle import after_attempt
+from windlass.model.jobs import JobRequest, State
+from windlass.model.once import Once
+from windlass.model.outcomes import Failed, Succeeded
+from windlass.ports import Store
+from windlass.testing.contracts.world import (
+    BOOM,
+    LOSSES_MAX,
+    SWEEP_MAX,
+    StoreWorld,
+    claim_all,
+    finish,
+    make_request,
+    nth_id,
+    opened,
+    row,
+)
+
+
+def once(n: int, kind: Any, wait_s: float = 0.0, *, key: str = "k", **fields: Any) -> JobRequest:
+    """Return the ``n``-th request under a rule, with its number as its payload."""
+    most_s = fields.pop("most_s", None)
+    rule = Once(
+        name="shop.ship",
+        key=key,
+        kind=kind,
+        wait_us=round(wait_s * 1e6),
+        most_us=None if most_s is None else round(most_s * 1e6),
+    )
+    return make_request(n, once=rule, payload=b'{"n":%d}' % n, **fields)
+
+
+async def stands_for(store: Store, request: JobRequest) -> int:
+    """Enqueue, and return the number of the job that stands for it."""
+    [job_id] = await store.enqueue([request])
+    return next(n for n in range(1, 100) if nth_id(n) == job_id)
+
+
+async def later(world: StoreWorld, store: Store, seconds: float) -> None:
+    """Let less than a lease pass, and sweep."""
+    await world.advance(seconds)
+    await store.sweep(SWEEP_MAX, LOSSES_MAX)
+
+
+class OnceContract:
+    """What every store promises of repeated calls."""
+
+    async def test_unique_until_start_lets_one_wait_beside_one_that_runs(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            first = [await stands_for(store, once(n, "started")) for n in (1, 2)]
+            [claim] = await claim_all(store)
+            second = [await stands_for(store, once(n, "started")) for n in (3, 4)]
+            other = await stands_for(store, once(5, "started", key="other"))
+            await finish(store, claim, Failed(BOOM), retry_s=0.0)  # it waits, but has begun
+            await store.sweep(SWEEP_MAX, LOSSES_MAX)
+
+            assert (first, second, other) == ([1, 1], [3, 3], 5)
+            assert await stands_for(store, once(6, "started")) == 3
+
+    async def test_unique_for_a_period_counts_from_the_enqueue_however_it_ended(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            first = await stands_for(store, once(1, "period", 60.0))
+            [claim] = await claim_all(store)
+            await finish(store, claim, Succeeded(None))
+            await world.advance(50.0)
+            within = await stands_for(store, once(2, "period", 60.0))
+            await world.advance(11.0)
+            after = await stands_for(store, once(3, "period", 60.0))
+
+            assert (first, within, after) == (1, 1, 3)
+
+    async def test_a_debounce_runs_the_last_call_once_it_is_quiet(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            first = await stands_for(store, once(1, "trailing", 10.0))
+            await world.advance(6.0)
+            second = await stands_for(store, once(2, "trailing", 10.0))
+            await later(world, store, 5.0)
+            job = await row(store, nth_id(1))
+            assert (first, second, job.state, job.payload) == (1, 1, State.SCHEDULED, b'{"n":2}')
+            await later(world, store, 5.5)
+            [claim] = await claim_all(store)
+            again = await stands_for(store, once(3, "trailing", 10.0))
+
+            assert (claim.job_id, claim.payload, again) == (nth_id(1), b'{"n":2}', 3)
+
+    async def test_a_debounce_does_not_wait_for_ever(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            for n in range(1, 6):
+                await stands_for(store, once(n, "trailing", 10.0, most_s=25.0))
+                await world.advance(6.0)
+            await store.sweep(SWEEP_MAX, LOSSES_MAX)
+            [claim] = await claim_all(store)
+
+            assert (claim.job_id, claim.payload) == (nth_id(1), b'{"n":5}')
+
+    async def test_a_leading_debounce_runs_the_first_call_and_none_until_it_is_quiet(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            stood = []
+            for n, wait_s in enumerate((0.0, 6.0, 6.0, 11.0), 1):
+                await world.advance(wait_s)
+                stood.append(await stands_for(store, once(n, "leading", 10.0)))
+            payloads = [claim.payload for claim in await claim_all(store)]
+
+            assert stood == [1, 1, 1, 4]
+            assert payloads == [b'{"n":1}', b'{"n":4}']
+
+    async def test_a_throttle_runs_the_first_call_and_then_the_last_of_each_span(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            stood = [await stands_for(store, once(n, "throttle", 10.0)) for n in (1, 2, 3)]
+            first = await claim_all(store)
+            await later(world, store, 10.5)
+            second = await claim_all(store)
+            stood += [await stands_for(store, once(n, "throttle", 10.0)) for n in (4, 5)]
+            nothing = await claim_all(store)
+            await later(world, store, 10.5)
+            third = await claim_all(store)
+            await later(world, store, 12.0)
+            stood.append(await stands_for(store, once(6, "throttle", 10.0)))
+            fourth = await claim_all(store)
+
+            assert stood == [1, 2, 2, 4, 4, 6]
+            runs = [[claim.payload for claim in claims] for claims in (first, second, third)]
+            assert runs == [[b'{"n":1}'], [b'{"n":3}'], [b'{"n":5}']]
+            assert [nothing, [claim.payload for claim in fourth]] == [[], [b'{"n":6}']]
+
+    async def test_the_same_request_again_changes_nothing(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            request = once(1, "throttle", 10.0)
+
+            assert await stands_for(store, request) == await stands_for(store, request) == 1
+            assert len(await claim_all(store)) == 1
+
+    async def test_calls_that_come_together_become_one(self, world: StoreWorld) -> None:
+        async with opened(world) as one, opened(world) as other:
+            ids = await asyncio.gather(
+                *(one.enqueue([once(n, "trailing", 60.0)]) for n in range(1, 20)),
+                *(other.enqueue([once(n, "trailing", 60.0)]) for n in range(20, 40)),
+            )
+
+            assert len({job_id for [job_id] in ids}) == 1
+
+    async def test_a_batch_may_hold_repeated_and_other_calls(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            ids = await store.enqueue(
+                [
+                    once(1, "started"),
+                    make_request(2),
+                    once(3, "started"),
+                    once(4, "started", key="x"),
+                ]
+            )
+
+            assert ids == [nth_id(n) for n in (1, 2, 1, 4)]
+
+    async def test_a_call_that_a_worker_has_taken_is_not_replaced(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            await stands_for(store, once(1, "trailing", 5.0))
+            await later(world, store, 6.0)
+            [claim] = await claim_all(store)
+            second = await stands_for(store, once(2, "trailing", 5.0))
+            job = await row(store, nth_id(1))
+
+            assert (second, claim.payload, job.payload) == (2, b'{"n":1}', b'{"n":1}')
+
+    async def test_a_mark_that_decides_nothing_is_forgotten(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            await stands_for(store, once(1, "period", 10.0))
+            [claim] = await claim_all(store)
+            await store.settle([after_attempt(claim, Succeeded(None), None)])
+            await world.advance(100.0)
+            await store.prune(50.0, 10)
+
+            assert await stands_for(store, once(2, "period", 10.0)) == 2
