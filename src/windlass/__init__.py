@@ -35,6 +35,7 @@ from windlass.handles import GroupHandle, JobHandle
 from windlass.model.jobs import Job, JobFilter, JobId, State
 from windlass.model.notices import Notice, NoticeKind
 from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed, Succeeded
+from windlass.model.progress import Progress
 from windlass.router import Router
 from windlass.tasks import Task
 
@@ -74,6 +75,7 @@ __all__ = [
     "Outcome",
     "PayloadTooLarge",
     "Proceed",
+    "Progress",
     "Rate",
     "ResultTimeout",
     "Retry",

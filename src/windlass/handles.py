@@ -1,6 +1,13 @@
 """Handles: jobs as their enqueuer holds them, and what they need of an app."""
 
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 import msgspec
@@ -15,6 +22,7 @@ from windlass.engine.client import Client
 from windlass.errors import BadResult, JobCancelled, JobFailed
 from windlass.model.jobs import Finished, Job, JobId, JobRequest, State
 from windlass.model.outcomes import ErrorInfo
+from windlass.model.progress import Progress
 
 P = ParamSpec("P")
 C = TypeVar("C")
@@ -61,6 +69,10 @@ class Enqueuer(Protocol):
 
     def blocking(self, ask: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
         """Ask the client something, from code that has no event loop."""
+        ...
+
+    def blocking_each(self, ask: Callable[[Client], AsyncGenerator[T, None]]) -> Iterator[T]:
+        """Yield what the client yields, to code that has no event loop."""
         ...
 
     def wait_for(self, job_id: JobId, timeout_s: float | None) -> Finished:
@@ -134,6 +146,36 @@ class JobHandle(Generic[R]):
         """Store a call that waits for this job; returns once it is durable."""
         [job_id] = await self._app.aenqueue_requests([call.request_after(self.id)])
         return call.handle(job_id)
+
+    def progress(self) -> Progress | None:
+        """Return what the job's code said last of how far it is; None if it said nothing."""
+        return self._app.blocking(lambda client: client.progress(self.id))
+
+    async def aprogress(self) -> Progress | None:
+        """Return what the job's code said last of how far it is; None if it said nothing."""
+        return await (await self._app.client()).progress(self.id)
+
+    def watch(self, timeout: Delay | None = None) -> Iterator[Progress]:
+        """Yield what the job's code says of how far it is, live, until the job has ended.
+
+        Begins with what was said last before; in quick succession only the newest is shown.
+        timeout: for all of it; None waits as long as it takes.
+        Raises:  ResultTimeout, JobNotFound.  How the job ended, :meth:`result` tells.
+        """
+        timeout_s = None if timeout is None else seconds_of("timeout", timeout)
+        return self._app.blocking_each(
+            lambda client: client.each_progress(self.id, timeout_s=timeout_s)
+        )
+
+    async def awatch(self, timeout: Delay | None = None) -> AsyncGenerator[Progress, None]:
+        """Yield what the job's code says of how far it is; see :meth:`watch`."""
+        timeout_s = None if timeout is None else seconds_of("timeout", timeout)
+        each = (await self._app.client()).each_progress(self.id, timeout_s=timeout_s)
+        try:
+            async for progress in each:
+                yield progress
+        finally:
+            await each.aclose()
 
     def cancel(self) -> State:
         """Cancel the job, or ask it to stop if it runs; return its state after that."""

@@ -1,7 +1,8 @@
 """The worker: claims jobs for its free slots, runs them, and settles how they ended.
 
-Four loops share one store: the lease keeper renews, the claimer fills slots, the
-settler writes outcomes in groups, upkeep makes the clock's moves.  A wake-up that is
+Five loops share one store: the lease keeper renews, the claimer fills slots, the settler
+writes outcomes in groups, the progress writer what attempts say meanwhile, upkeep makes the
+clock's moves.  A wake-up that is
 lost costs one poll interval; a store that is gone costs the time it is gone.
 """
 
@@ -23,6 +24,7 @@ from windlass.core.tasks import Isolation, TaskSpec, outcome_of, retry_delay_s
 from windlass.engine.lease import LeaseKeeper
 from windlass.engine.observers import Observers
 from windlass.engine.pools import Pools
+from windlass.engine.progress import ProgressWriter
 from windlass.engine.settler import Settler
 from windlass.engine.upkeep import Upkeep
 from windlass.engine.watchdog import Watchdog
@@ -30,6 +32,7 @@ from windlass.errors import UnavailableError, UsageError
 from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, JobId
 from windlass.model.notices import Notice, NoticeKind, kind_of
 from windlass.model.outcomes import Cancelled, Failed, Outcome, Released, Transition, Unknown
+from windlass.model.progress import ProgressReport
 from windlass.model.topics import queue_topic
 from windlass.model.workers import WorkerInfo
 from windlass.ports import Bell, Executor, Store
@@ -60,6 +63,7 @@ class WorkerOptions:
     unknown_task_delay_s: float = 5.0
     claim_batch: int = CLAIM_BATCH_MAX
     retention_s: float | None = None
+    progress_s: float = 0.25
     jobs_max: int | None = None
     thread_slots: int | None = None
     process_slots: int | None = None
@@ -75,11 +79,11 @@ class Running:
 
     __slots__ = ("began_at", "claim", "context", "spec", "stopped", "task")
 
-    def __init__(self, claim: Claim, spec: TaskSpec, began_at: float, state: Any) -> None:
+    def __init__(self, claim: Claim, spec: TaskSpec, began_at: float, context: Context) -> None:
         self.claim = claim
         self.spec = spec
         self.began_at = began_at
-        self.context = Context(claim, state)
+        self.context = context
         self.task: asyncio.Task[None] | None = None
         self.stopped: Outcome | None = None
 
@@ -134,7 +138,18 @@ class Worker:
         self.jobs_started = 0
         self.jobs_done = 0
         self.has_backlog = False  # whether the last claim brought as much as there was room for
-        self._settler = Settler(store, settled=self._settled, pulse=self._watchdog.pulse("settle"))
+        self._progress = ProgressWriter(
+            store,
+            interval_s=options.progress_s,
+            written=self._tell_of_progress if self._is_observed else None,
+            pulse=self._watchdog.pulse("progress"),
+        )
+        self._settler = Settler(
+            store,
+            first=self._progress.write_last,
+            settled=self._settled,
+            pulse=self._watchdog.pulse("settle"),
+        )
         self._keeper = LeaseKeeper(
             store,
             new_info,
@@ -197,6 +212,7 @@ class Worker:
         keeper = self._spawn("lease", self._keeper.run)
         settler = self._spawn("settle", self._settler.run)
         upkeep = self._spawn("upkeep", self._upkeep.run)
+        progress = self._spawn("progress", self._progress.run)
         claimer = self._spawn("claim", self._claim_until_stopped)
         try:
             await claimer
@@ -204,7 +220,7 @@ class Worker:
         finally:
             await self._release_running()
             await self._let_settle()
-            await _end(upkeep, claimer, keeper, settler)
+            await _end(upkeep, claimer, keeper, settler, progress)
             await self._leave()
             self._tell_of_worker(NoticeKind.WORKER_STOPPED)
 
@@ -342,7 +358,8 @@ class Worker:
             log.warning("job %s: this worker knows no task %r", claim.job_id, claim.task)
             self._hand_over(claim, Unknown(self._options.unknown_task_delay_s))
             return
-        running = Running(claim, spec, self._now() if self._is_observed else 0.0, self._state)
+        context = Context(claim, self._state, self._progress.note)
+        running = Running(claim, spec, self._now() if self._is_observed else 0.0, context)
         self._running[claim.job_id] = running
         self.jobs_started += 1
         self._pools.enter(claim.queue, spec.isolation)
@@ -412,6 +429,8 @@ class Worker:
 
     def _settle(self, running: Running, outcome: Outcome) -> None:
         spec, claim = running.spec, running.claim
+        if running.context.last_progress is not None:
+            self._progress.end(running.context)
         delay_s = None
         if isinstance(outcome, Failed):
             if running.context.cancel_requested:
@@ -492,6 +511,20 @@ class Worker:
                 attempt=claim.attempt,
                 worker=self._keeper.info.id,
                 **facts,
+            )
+        )
+
+    def _tell_of_progress(self, context: Context, report: ProgressReport) -> None:
+        self._observers.tell(
+            Notice(
+                kind=NoticeKind.PROGRESSED,
+                job_id=context.job_id,
+                task=context.task,
+                queue=context.queue,
+                attempt=context.attempt,
+                worker=self._keeper.info.id,
+                fraction=report.fraction,
+                message=report.message,
             )
         )
 

@@ -47,7 +47,8 @@ from windlass.model.jobs import (
 )
 from windlass.model.limits import Holder, Limits, decode_limits
 from windlass.model.outcomes import Transition
-from windlass.model.topics import CLOCK, DONE, queue_topic, worker_topic
+from windlass.model.progress import REPORT_BATCH_MAX, Progress, ProgressReport
+from windlass.model.topics import CLOCK, DONE, PROGRESS, queue_topic, worker_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell, Clock
 from windlass.stores.bell import Alarm, EventBell
@@ -537,6 +538,26 @@ class MemoryStore:
         for job in lifted:
             self._move(with_(job, held_by=None), State.QUEUED, None, now)
         return len(lifted)
+
+    async def report_progress(self, reports: Sequence[ProgressReport]) -> list[bool]:
+        """Keep how far attempts are, each only while its job runs under its fence."""
+        assert len(reports) <= REPORT_BATCH_MAX
+        now = self._clock.now()
+        kept = []
+        for report in reports:
+            job = self.data.jobs.get(report.job_id)
+            holds = job is not None and (job.state, job.fence) == (State.RUNNING, report.fence)
+            if holds:
+                said = Progress(report.fraction, report.message, now)
+                self.data.progress[report.job_id] = said
+                self.data.ring(PROGRESS)
+            kept.append(holds)
+        return kept
+
+    async def progress(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Progress]:
+        """Return what those of the jobs that ever said how far they are said last."""
+        found = self.data.progress
+        return {job_id: found[job_id] for job_id in job_ids if job_id in found}
 
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state."""

@@ -26,6 +26,7 @@ from windlass.model.jobs import (
 )
 from windlass.model.limits import PaceState
 from windlass.model.outcomes import Transition
+from windlass.model.progress import Progress
 from windlass.model.workers import WorkerInfo
 from windlass.stores.bell import EventBell
 
@@ -64,6 +65,7 @@ class MemoryData:
     holds: dict[HoldId, Hold] = field(default_factory=dict)
     edges: dict[JobId, list[Edge]] = field(default_factory=dict)
     children: dict[JobId, list[JobId]] = field(default_factory=dict)
+    progress: dict[JobId, Progress] = field(default_factory=dict)
     bells: list[EventBell] = field(default_factory=list)
     swept_at: datetime | None = None
 
@@ -88,6 +90,7 @@ class MemoryData:
         self.events.pop(job_id, None)
         self.edges.pop(job_id, None)
         self.children.pop(job_id, None)
+        self.progress.pop(job_id, None)
 
     def is_needed(self, job_id: JobId) -> bool:
         """Tell whether a job that waited for this one may still ask for its result."""

@@ -221,6 +221,19 @@ CREATE TABLE windlass_edges (
 CREATE INDEX windlass_edges_parent ON windlass_edges (parent_id);
 """
 
+PROGRESS = """
+CREATE TABLE windlass_progress (
+    job_id   text COLLATE "C" PRIMARY KEY REFERENCES windlass_jobs (id) ON DELETE CASCADE,
+    fence    bigint NOT NULL,
+    fraction float8 NOT NULL CHECK (fraction BETWEEN 0 AND 1),
+    message  text NOT NULL,
+    at       timestamptz NOT NULL
+);
+-- Written again and again: half of each page is room for the next version, beside the last.
+ALTER TABLE windlass_progress SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+"""
+
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
@@ -228,5 +241,6 @@ MIGRATIONS = (
     Migration(4, "what operators do", OPERATORS),
     Migration(5, "fingerprints of payloads", FINGERPRINT),
     Migration(6, "edges between jobs", EDGES),
+    Migration(7, "progress", PROGRESS),
 )
 NEWEST = MIGRATIONS[-1].number

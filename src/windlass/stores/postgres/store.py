@@ -29,11 +29,12 @@ from windlass.model.jobs import (
 )
 from windlass.model.limits import Holder, Limits
 from windlass.model.outcomes import Transition
+from windlass.model.progress import REPORT_BATCH_MAX, Progress, ProgressReport
 from windlass.model.topics import DONE, queue_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell
 from windlass.stores.bell import Alarm
-from windlass.stores.postgres import edge_sql, hold_sql, migrations, sql
+from windlass.stores.postgres import edge_sql, hold_sql, migrations, progress, sql
 from windlass.stores.postgres.claiming import Claiming, paces_of
 from windlass.stores.postgres.connection import Connection, Pool
 from windlass.stores.postgres.edges import advance, insert_keyed, insert_linked
@@ -376,6 +377,21 @@ class PostgresStore:
     async def holds(self) -> list[Hold]:
         """Return the holds in force, oldest first."""
         return [hold_from_row(row) for row in await self._fetch(hold_sql.LIST_HOLDS)]
+
+    # -- progress ------------------------------------------------------------
+
+    async def report_progress(self, reports: Sequence[ProgressReport]) -> list[bool]:
+        """Keep how far attempts are, each only while its job runs under its fence."""
+        assert len(reports) <= REPORT_BATCH_MAX
+        rows = await self._fetch(progress.KEEP_PROGRESS, *progress.report_columns(reports))
+        return progress.kept_of(rows, reports)
+
+    async def progress(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Progress]:
+        """Return what those of the jobs that ever said how far they are said last."""
+        rows = await self._fetch(progress.FIND_PROGRESS, list(job_ids))
+        return {row[0]: progress.progress_from_row(row) for row in rows}
+
+    # -- looking and cleaning up ---------------------------------------------
 
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state."""

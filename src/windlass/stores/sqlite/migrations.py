@@ -191,6 +191,16 @@ CREATE TABLE windlass_edges (
 CREATE INDEX windlass_edges_parent ON windlass_edges (parent_id);
 """
 
+PROGRESS = """
+CREATE TABLE windlass_progress (
+    job_id   TEXT    PRIMARY KEY,
+    fence    INTEGER NOT NULL,
+    fraction REAL    NOT NULL CHECK (fraction BETWEEN 0 AND 1),
+    message  TEXT    NOT NULL,
+    at       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
@@ -198,5 +208,6 @@ MIGRATIONS = (
     Migration(4, "what operators do", OPERATORS),
     Migration(5, "fingerprints of payloads", FINGERPRINT),
     Migration(6, "edges between jobs", EDGES),
+    Migration(7, "progress", PROGRESS),
 )
 NEWEST = MIGRATIONS[-1].number

@@ -36,11 +36,12 @@ from windlass.model.jobs import (
 )
 from windlass.model.limits import Holder, Limits
 from windlass.model.outcomes import Transition
+from windlass.model.progress import REPORT_BATCH_MAX, Progress, ProgressReport
 from windlass.model.topics import CLOCK, DONE, queue_topic, worker_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell, Clock
 from windlass.stores.bell import Alarm
-from windlass.stores.sqlite import edge_sql, hold_sql, sql
+from windlass.stores.sqlite import edge_sql, hold_sql, progress, sql
 from windlass.stores.sqlite.bells import Switchboard
 from windlass.stores.sqlite.claiming import Claiming, paces_of
 from windlass.stores.sqlite.connection import migrate, open_connection, translated
@@ -156,6 +157,14 @@ class SqliteStore:
         with self._reader_lock, translated(self.url):
             return self._reader.execute(statement, values).fetchall()
 
+    def _look_up(self, statement: str, job_ids: Sequence[JobId]) -> list[tuple[Any, ...]]:
+        """Read what a statement says of each job."""
+        assert self._reader is not None, "open() comes first"
+        with self._reader_lock, translated(self.url):
+            ids = ((job_id,) for job_id in job_ids)
+            rows: list[tuple[Any, ...]] = self._reader.executemany(statement, ids).fetchall()
+        return rows
+
     async def _scan(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """Read what may take long: not on the event loop."""
         read = partial(self._read, statement, **values)
@@ -252,10 +261,7 @@ class SqliteStore:
 
     async def results(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Finished]:
         """Return how those of ``job_ids`` which have ended did end."""
-        assert self._reader is not None, "open() comes first"
-        with self._reader_lock, translated(self.url):
-            ids = ((job_id,) for job_id in job_ids)
-            rows: list[tuple[Any, ...]] = self._reader.executemany(sql.FIND_RESULT, ids).fetchall()
+        rows = self._look_up(sql.FIND_RESULT, job_ids)
         return {row[0]: finished_from_row(row) for row in rows}
 
     async def get(self, job_id: JobId) -> Job | None:
@@ -301,6 +307,20 @@ class SqliteStore:
     async def holds(self) -> list[Hold]:
         """Return the holds in force, oldest first."""
         return [hold_from_row(row) for row in self._read(hold_sql.LIST_HOLDS, now=self._now())]
+
+    # -- progress ------------------------------------------------------------
+
+    async def report_progress(self, reports: Sequence[ProgressReport]) -> list[bool]:
+        """Keep how far attempts are, each only while its job runs under its fence."""
+        assert len(reports) <= REPORT_BATCH_MAX
+        return await self._write(partial(progress.keep, reports))
+
+    async def progress(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Progress]:
+        """Return what those of the jobs that ever said how far they are said last."""
+        rows = self._look_up(progress.FIND_PROGRESS, job_ids)
+        return {row[0]: progress.progress_from_row(row) for row in rows}
+
+    # -- looking and cleaning up ---------------------------------------------
 
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state."""
@@ -523,6 +543,7 @@ def _lift(hold_id: HoldId, transaction: Transaction) -> bool:
 def _delete(ids: Sequence[tuple[JobId]], transaction: Transaction) -> None:
     transaction.executemany(sql.DELETE_EVENTS, ids)
     transaction.executemany(edge_sql.DELETE_EDGES, ids)
+    transaction.executemany(progress.DELETE_PROGRESS, ids)
     transaction.executemany(sql.DELETE_JOB, ids)
 
 

@@ -18,6 +18,7 @@ from windlass.testing.contracts.holds import HoldContract
 from windlass.testing.contracts.leases import LeaseContract
 from windlass.testing.contracts.limits import LimitContract
 from windlass.testing.contracts.lookup import LookupContract
+from windlass.testing.contracts.progress import ProgressContract
 from windlass.testing.contracts.settling import SettleContract
 from windlass.testing.contracts.sweeping import SweepContract
 from windlass.testing.contracts.table import TableContract
@@ -33,6 +34,7 @@ class StoreContract(
     LimitContract,
     HoldContract,
     EdgeContract,
+    ProgressContract,
     SweepContract,
     LookupContract,
     BellContract,
