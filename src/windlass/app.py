@@ -277,7 +277,8 @@ class App(Registry):
         """Block until all jobs have ended, and return their values in the order given.
 
         timeout: for all of them together; None waits as long as it takes.
-        Raises:  JobFailed or JobCancelled, of the first in that order; ResultTimeout.
+        Raises:  JobFailed, JobCancelled or ResultExpired, of the first in that order;
+                 ResultTimeout.
         """
         held = list(jobs)
         return self._portal.call(lambda: self.agather(held, timeout))

@@ -19,7 +19,7 @@ from windlass.core.serializers import Formats
 from windlass.core.signature import Upcaster
 from windlass.core.tasks import TaskSpec
 from windlass.engine.client import Client
-from windlass.errors import BadResult, JobCancelled, JobFailed
+from windlass.errors import BadResult, JobCancelled, JobFailed, ResultExpired
 from windlass.model.jobs import Finished, Job, JobId, JobRequest, State
 from windlass.model.outcomes import ErrorInfo
 from windlass.model.progress import Progress
@@ -113,8 +113,8 @@ class JobHandle(Generic[R]):
         """Wait for the job's end and return its value.
 
         timeout: None waits as long as it takes.
-        Raises:  JobFailed (with the remote traceback), JobCancelled, ResultTimeout,
-                 BadResult, UnknownSerializer, PickleRefused.
+        Raises:  JobFailed (with the remote traceback), JobCancelled, ResultExpired,
+                 ResultTimeout, BadResult, UnknownSerializer, PickleRefused.
         """
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
         return self.value_of(self._app.wait_for(self.id, timeout_s))
@@ -205,6 +205,8 @@ class JobHandle(Generic[R]):
 def raise_unless_succeeded(finished: Finished) -> None:
     """Raise what a job's end means for those who wait for its value."""
     match finished.state:
+        case State.SUCCEEDED if finished.expired_at is not None:
+            raise ResultExpired(finished.job_id, finished.task, finished.expired_at)
         case State.SUCCEEDED:
             return
         case State.CANCELLED | State.SKIPPED:

@@ -264,6 +264,13 @@ class Store(Broker, Protocol):
         """Delete those of the jobs which have ended, with their events; count them."""
         ...
 
+    async def expire_results(self, limit: int) -> int:
+        """Drop up to ``limit`` results whose time is over, the first first; count them.
+
+        No state changes; the row says until when the result was kept.
+        """
+        ...
+
     async def prune(self, older_than_s: float, limit: int) -> int:
         """Delete up to ``limit`` jobs that ended that long ago (dead letters stay); count them."""
         ...

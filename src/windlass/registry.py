@@ -19,6 +19,7 @@ from windlass.core.tasks import (
     check_format,
     check_options,
     check_priority,
+    check_results,
     check_retry,
     isolation_of,
 )
@@ -41,6 +42,8 @@ TASK_OPTIONS = (
     "around_attempt",
     "around_enqueue",
     "limits",
+    "result_ttl",
+    "store_result",
 )
 
 P = ParamSpec("P")
@@ -91,6 +94,8 @@ class Registry(ABC):
         around_attempt: Sequence[AttemptMiddleware] = (),
         around_enqueue: Sequence[EnqueueMiddleware] = (),
         limits: Sequence[Limit] = (),
+        result_ttl: Delay | None = None,
+        store_result: bool = True,
     ) -> TaskDecorator: ...
     def task(self, *functions: TaskFunction, **options: Any) -> Any:
         """Register a function as a task; with or without options.
@@ -108,6 +113,8 @@ class Registry(ABC):
                    and recycle_after_jobs: attempts which a child serves.  With "process" only.
         around_attempt, around_enqueue: middleware of this task, inside that of the app.
         limits:    how many of its jobs may run, or start, and whose turn it is; all hold.
+        result_ttl: how long a result is kept after the end; by default as long as the job.
+        store_result: False keeps no result at all: who waits gets None.
         Raises:    BadTask, BadOption, BadMiddleware, UnknownSerializer.
         """
         check_options(options, TASK_OPTIONS)
@@ -142,10 +149,13 @@ class Registry(ABC):
         around_attempt: Sequence[AttemptMiddleware] = (),
         around_enqueue: Sequence[EnqueueMiddleware] = (),
         limits: Sequence[Limit] = (),
+        result_ttl: Delay | None = None,
+        store_result: bool = True,
     ) -> TaskSpec:
         task_name = check_name("name", name or f"{function.__module__}.{function.__qualname__}")
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
         runs_in = isolation_of(task_name, function, isolation, timeout_s)
+        stores_result, result_ttl_s = check_results(store_result, result_ttl)
         needs = needs_of(task_name, function, runs_in)
         signature = Signature(
             task_name,
@@ -172,6 +182,8 @@ class Registry(ABC):
             around_enqueue=tuple(map(check_middleware, around_enqueue)),
             lanes=check_limits(task_name, limits, signature.names),
             needs=needs,
+            stores_result=stores_result,
+            result_ttl_s=result_ttl_s,
         )
 
     @abstractmethod

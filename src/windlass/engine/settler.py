@@ -131,6 +131,7 @@ def _unstorable(transition: Transition, error: Exception) -> Transition:
         after=State.FAILED,
         reason=Reason.ERROR,
         result=None,
+        result_ttl_s=None,
         error=encode_error(error_info(error)),
         error_type=_UNSTORABLE,
         failures=transition.failures + 1,

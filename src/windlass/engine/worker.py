@@ -28,7 +28,7 @@ from windlass.engine.progress import ProgressWriter
 from windlass.engine.settler import Settler
 from windlass.engine.upkeep import Upkeep
 from windlass.engine.watchdog import Watchdog
-from windlass.errors import UnavailableError, UsageError
+from windlass.errors import ResultExpired, UnavailableError, UsageError
 from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, JobId
 from windlass.model.notices import Notice, NoticeKind, kind_of
 from windlass.model.outcomes import Cancelled, Failed, Outcome, Released, Transition, Unknown
@@ -400,7 +400,7 @@ class Worker:
     async def _with_inputs(self, spec: TaskSpec, claim: Claim) -> Claim:
         """Return the claim with the results of the jobs for which it waited as arguments.
 
-        Raises: BadArguments, where they do not fit.
+        Raises: BadArguments, where they do not fit; ResultExpired, where one is gone.
         """
         while True:
             try:
@@ -413,6 +413,8 @@ class Worker:
         for one in inputs:
             if one.slot is None:
                 continue
+            if one.expired_at is not None:
+                raise ResultExpired(one.parent, one.task, one.expired_at)
             giver = self._specs.get(one.task, spec)
             value = giver.signature.plain_result(one.result)
             if one.position is None:
@@ -446,7 +448,7 @@ class Worker:
                     outcome.error.message,
                     "" if delay_s is None else f"; again in {outcome.after_s or delay_s:.3g} s",
                 )
-        self._hand_over(claim, outcome, delay_s, running.began_at)
+        self._hand_over(claim, outcome, delay_s, running.began_at, spec.result_ttl_s)
 
     def _hand_over(
         self,
@@ -454,13 +456,14 @@ class Worker:
         outcome: Outcome,
         delay_s: float | None = None,
         began_at: float | None = None,
+        result_ttl_s: float | None = None,
     ) -> None:
         if claim.lane is not None:
             self._limited.add(claim.job_id)
         if self._is_observed:
             seconds = None if began_at is None else self._now() - began_at
             self._ended[claim.job_id, claim.fence] = claim, seconds
-        self._settler.add(after_attempt(claim, outcome, delay_s))
+        self._settler.add(after_attempt(claim, outcome, delay_s, result_ttl_s))
 
     def _cancel(self, job_ids: Sequence[JobId]) -> None:
         for job_id in job_ids:

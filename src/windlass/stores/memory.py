@@ -59,6 +59,7 @@ from windlass.stores.memory_rows import (
     after,
     backlog_order,
     claim_of,
+    finished_from,
     fits,
     is_dead_letter,
     is_expired,
@@ -185,7 +186,9 @@ class MemoryStore:
         found = []
         for edge in self.data.edges.get(job_id, ()):
             parent = self.data.jobs[edge.parent]
-            found.append(Input(parent.id, parent.task, edge.slot, edge.position, parent.result))
+            gives = finished_from(parent)
+            into = edge.slot, edge.position
+            found.append(Input(parent.id, parent.task, *into, gives.result, gives.expired_at))
         return found
 
     def _insert(self, request: JobRequest, now: datetime) -> JobId:
@@ -455,9 +458,7 @@ class MemoryStore:
         """Return how those of ``job_ids`` which have ended did end."""
         found = (self.data.jobs.get(job_id) for job_id in job_ids)
         return {
-            job.id: Finished(job.id, job.task, job.state, job.reason, job.result, job.error)
-            for job in found
-            if job is not None and job.state in TERMINAL
+            job.id: finished_from(job) for job in found if job is not None and job.state in TERMINAL
         }
 
     async def get(self, job_id: JobId) -> Job | None:
@@ -607,6 +608,22 @@ class MemoryStore:
         for job_id in ended:
             self.data.drop(job_id)
         return len(ended)
+
+    async def expire_results(self, limit: int) -> int:
+        """Drop up to ``limit`` results whose time is over; count them."""
+        now = self._clock.now()
+        late = [
+            job
+            for job in self.data.in_state(State.SUCCEEDED)
+            if job.result is not None
+            and job.result_until is not None
+            and job.result_until <= now
+            and not self.data.is_needed(job.id)
+        ]
+        late.sort(key=lambda job: job.result_until or now)
+        for job in late[:limit]:
+            self.data.put(with_(job, result=None))
+        return len(late[:limit])
 
     async def prune(self, older_than_s: float, limit: int) -> int:
         """Delete up to ``limit`` jobs that ended that long ago (dead letters stay)."""

@@ -16,6 +16,7 @@ from windlass.model.jobs import (
     DeadLetters,
     Edge,
     Event,
+    Finished,
     Job,
     JobFilter,
     JobId,
@@ -195,6 +196,11 @@ def after(transition: Transition, job: Job, now: datetime) -> Job:
         worker=job.worker if after is State.RUNNING else None,
         held_by=None,
         result=transition.result,
+        result_until=(
+            None
+            if transition.result_ttl_s is None
+            else now + timedelta(seconds=transition.result_ttl_s)
+        ),
         error=job.error if transition.error is None else transition.error,
         error_type=job.error_type if transition.error is None else transition.error_type,
         due_at=now + timedelta(seconds=transition.delay_s) if again else job.due_at,
@@ -205,6 +211,12 @@ def after(transition: Transition, job: Job, now: datetime) -> Job:
 def us(instant: datetime) -> int:
     """Return the microseconds from 1970 to an instant."""
     return (instant - EPOCH) // timedelta(microseconds=1)
+
+
+def finished_from(job: Job) -> Finished:
+    """Return how an ended job ended."""
+    expired_at = job.result_until if job.result is None else None
+    return Finished(job.id, job.task, job.state, job.reason, job.result, job.error, expired_at)
 
 
 def is_expired(job: Job, now: datetime) -> bool:

@@ -70,6 +70,7 @@ CREATE TABLE public.windlass_jobs (
     fingerprint integer,
     upstream integer,
     downstream boolean,
+    result_until timestamp with time zone,
     CONSTRAINT windlass_jobs_check CHECK (((state = 'running'::text) = (worker IS NOT NULL))),
     CONSTRAINT windlass_jobs_check1 CHECK (((state = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text, 'skipped'::text])) = (ended_at IS NOT NULL))),
     CONSTRAINT windlass_jobs_priority_check CHECK (((priority >= '-100'::integer) AND (priority <= 100))),
@@ -152,16 +153,17 @@ CREATE INDEX windlass_jobs_expires ON public.windlass_jobs USING btree (expires_
 CREATE INDEX windlass_jobs_held ON public.windlass_jobs USING btree (held_by) WHERE ((state = 'held'::text) AND (held_by IS NOT NULL));
 CREATE INDEX windlass_jobs_in_lanes ON public.windlass_jobs USING btree (lane) WHERE ((state = 'running'::text) AND (lane IS NOT NULL));
 CREATE INDEX windlass_jobs_lanes ON public.windlass_jobs USING btree (queue, lane, priority DESC, due_at, id) WHERE ((state = 'queued'::text) AND (lane IS NOT NULL));
+CREATE INDEX windlass_jobs_results ON public.windlass_jobs USING btree (result_until) WHERE ((result_until IS NOT NULL) AND (result IS NOT NULL));
 CREATE UNIQUE INDEX windlass_jobs_unique ON public.windlass_jobs USING btree (task, unique_key) WHERE ((unique_key IS NOT NULL) AND (state = ANY (ARRAY['waiting'::text, 'scheduled'::text, 'queued'::text, 'held'::text, 'running'::text])));
 CREATE INDEX windlass_jobs_worker ON public.windlass_jobs USING btree (worker) WHERE (state = 'running'::text);
 CREATE INDEX windlass_paces_full ON public.windlass_paces USING btree (full_at_us);
 CREATE TRIGGER windlass_jobs_move BEFORE UPDATE OF state ON public.windlass_jobs FOR EACH ROW WHEN (((new.state <> old.state) AND (((((((((((((((((((((((((((((old.state <> 'queued'::text) OR (new.state <> 'running'::text)) AND ((old.state <> 'running'::text) OR (new.state <> 'succeeded'::text))) AND ((old.state <> 'waiting'::text) OR (new.state <> 'scheduled'::text))) AND ((old.state <> 'waiting'::text) OR (new.state <> 'queued'::text))) AND ((old.state <> 'waiting'::text) OR (new.state <> 'held'::text))) AND ((old.state <> 'waiting'::text) OR (new.state <> 'cancelled'::text))) AND ((old.state <> 'waiting'::text) OR (new.state <> 'skipped'::text))) AND ((old.state <> 'waiting'::text) OR (new.state <> 'failed'::text))) AND ((old.state <> 'scheduled'::text) OR (new.state <> 'queued'::text))) AND ((old.state <> 'scheduled'::text) OR (new.state <> 'held'::text))) AND ((old.state <> 'scheduled'::text) OR (new.state <> 'cancelled'::text))) AND ((old.state <> 'scheduled'::text) OR (new.state <> 'failed'::text))) AND ((old.state <> 'queued'::text) OR (new.state <> 'scheduled'::text))) AND ((old.state <> 'queued'::text) OR (new.state <> 'held'::text))) AND ((old.state <> 'queued'::text) OR (new.state <> 'cancelled'::text))) AND ((old.state <> 'queued'::text) OR (new.state <> 'failed'::text))) AND ((old.state <> 'held'::text) OR (new.state <> 'waiting'::text))) AND ((old.state <> 'held'::text) OR (new.state <> 'scheduled'::text))) AND ((old.state <> 'held'::text) OR (new.state <> 'queued'::text))) AND ((old.state <> 'held'::text) OR (new.state <> 'cancelled'::text))) AND ((old.state <> 'held'::text) OR (new.state <> 'failed'::text))) AND ((old.state <> 'running'::text) OR (new.state <> 'waiting'::text))) AND ((old.state <> 'running'::text) OR (new.state <> 'scheduled'::text))) AND ((old.state <> 'running'::text) OR (new.state <> 'queued'::text))) AND ((old.state <> 'running'::text) OR (new.state <> 'held'::text))) AND ((old.state <> 'running'::text) OR (new.state <> 'failed'::text))) AND ((old.state <> 'running'::text) OR (new.state <> 'cancelled'::text))) AND ((old.state <> 'running'::text) OR (new.state <> 'skipped'::text))))) EXECUTE FUNCTION public.windlass_refuse_move();
 ALTER TABLE ONLY public.windlass_progress
     ADD CONSTRAINT windlass_progress_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.windlass_jobs(id) ON DELETE CASCADE;
-INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (1, 'jobs, workers, events', '2026-11-21 12:25:17.473996+00');
-INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (2, 'headers of jobs', '2026-11-21 12:25:17.495659+00');
-INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (3, 'limits', '2026-11-21 12:25:17.497269+00');
-INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (4, 'what operators do', '2026-11-21 12:25:17.504086+00');
-INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (5, 'fingerprints of payloads', '2026-11-21 12:25:17.508926+00');
-INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (6, 'edges between jobs', '2026-11-21 12:25:17.510003+00');
-INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (7, 'progress', '2026-11-21 12:25:17.513758+00');
+INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (1, 'jobs, workers, events', '2026-11-21 12:26:50.482991+00');
+INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (2, 'headers of jobs', '2026-11-21 12:26:50.50201+00');
+INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (3, 'limits', '2026-11-21 12:26:50.50355+00');
+INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (4, 'what operators do', '2026-11-21 12:26:50.514581+00');
+INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (5, 'fingerprints of payloads', '2026-11-21 12:26:50.519081+00');
+INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (6, 'edges between jobs', '2026-11-21 12:26:50.520144+00');
+INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (7, 'results and progress', '2026-11-21 12:26:50.523625+00');

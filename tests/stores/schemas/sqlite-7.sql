@@ -28,7 +28,7 @@ CREATE TABLE windlass_jobs (
     error_type  TEXT,
     payload     BLOB    NOT NULL,
     result      BLOB,
-    error       BLOB, headers BLOB, lane TEXT, limits TEXT, held_by TEXT, fingerprint INTEGER, upstream INTEGER, downstream INTEGER,
+    error       BLOB, headers BLOB, lane TEXT, limits TEXT, held_by TEXT, fingerprint INTEGER, upstream INTEGER, downstream INTEGER, result_until INTEGER,
     -- OR where one would write IN: SQLite builds a table for each IN of each statement.
     CHECK (state = 'queued' OR state = 'running' OR state = 'succeeded' OR state = 'scheduled'
            OR state = 'failed' OR state = 'cancelled' OR state = 'waiting' OR state = 'held'
@@ -118,6 +118,8 @@ CREATE TABLE windlass_edges (
     PRIMARY KEY (child_id, place)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX windlass_edges_parent ON windlass_edges (parent_id);
+CREATE INDEX windlass_jobs_results ON windlass_jobs (result_until)
+    WHERE result_until IS NOT NULL AND result IS NOT NULL;
 CREATE TABLE windlass_progress (
     job_id   TEXT    PRIMARY KEY,
     fence    INTEGER NOT NULL,
@@ -131,13 +133,13 @@ CREATE TRIGGER windlass_jobs_move BEFORE UPDATE OF state ON windlass_jobs
 BEGIN
     SELECT RAISE(ABORT, 'a job cannot make this move');
 END;
-INSERT INTO windlass_migrations VALUES (1, 'jobs, workers, events', 1795263916710448);
-INSERT INTO windlass_migrations VALUES (2, 'headers of jobs', 1795263916711035);
-INSERT INTO windlass_migrations VALUES (3, 'limits', 1795263916711809);
-INSERT INTO windlass_migrations VALUES (4, 'what operators do', 1795263916712539);
-INSERT INTO windlass_migrations VALUES (5, 'fingerprints of payloads', 1795263916712997);
-INSERT INTO windlass_migrations VALUES (6, 'edges between jobs', 1795263916713638);
-INSERT INTO windlass_migrations VALUES (7, 'progress', 1795263916713915);
+INSERT INTO windlass_migrations VALUES (1, 'jobs, workers, events', 1795264009732785);
+INSERT INTO windlass_migrations VALUES (2, 'headers of jobs', 1795264009733427);
+INSERT INTO windlass_migrations VALUES (3, 'limits', 1795264009734172);
+INSERT INTO windlass_migrations VALUES (4, 'what operators do', 1795264009734891);
+INSERT INTO windlass_migrations VALUES (5, 'fingerprints of payloads', 1795264009735349);
+INSERT INTO windlass_migrations VALUES (6, 'edges between jobs', 1795264009736097);
+INSERT INTO windlass_migrations VALUES (7, 'results and progress', 1795264009736620);
 INSERT INTO windlass_moves VALUES ('held', 'cancelled');
 INSERT INTO windlass_moves VALUES ('held', 'failed');
 INSERT INTO windlass_moves VALUES ('held', 'queued');

@@ -221,7 +221,11 @@ CREATE TABLE windlass_edges (
 CREATE INDEX windlass_edges_parent ON windlass_edges (parent_id);
 """
 
-PROGRESS = """
+RESULTS = """
+ALTER TABLE windlass_jobs ADD COLUMN result_until timestamptz;
+CREATE INDEX windlass_jobs_results ON windlass_jobs (result_until)
+    WHERE result_until IS NOT NULL AND result IS NOT NULL;
+
 CREATE TABLE windlass_progress (
     job_id   text COLLATE "C" PRIMARY KEY REFERENCES windlass_jobs (id) ON DELETE CASCADE,
     fence    bigint NOT NULL,
@@ -241,6 +245,6 @@ MIGRATIONS = (
     Migration(4, "what operators do", OPERATORS),
     Migration(5, "fingerprints of payloads", FINGERPRINT),
     Migration(6, "edges between jobs", EDGES),
-    Migration(7, "progress", PROGRESS),
+    Migration(7, "results and progress", RESULTS),
 )
 NEWEST = MIGRATIONS[-1].number

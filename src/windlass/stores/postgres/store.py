@@ -34,7 +34,14 @@ from windlass.model.topics import DONE, queue_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell
 from windlass.stores.bell import Alarm
-from windlass.stores.postgres import edge_sql, hold_sql, migrations, progress, sql
+from windlass.stores.postgres import (
+    edge_sql,
+    hold_sql,
+    migrations,
+    progress,
+    results,
+    sql,
+)
 from windlass.stores.postgres.claiming import Claiming, paces_of
 from windlass.stores.postgres.connection import Connection, Pool
 from windlass.stores.postgres.edges import advance, insert_keyed, insert_linked
@@ -313,7 +320,7 @@ class PostgresStore:
 
     async def results(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Finished]:
         """Return how those of ``job_ids`` which have ended did end."""
-        rows = await self._fetch(sql.FIND_RESULTS, list(job_ids))
+        rows = await self._fetch(results.FIND_RESULTS, list(job_ids))
         return {row[0]: finished_from_row(row) for row in rows}
 
     async def get(self, job_id: JobId) -> Job | None:
@@ -437,6 +444,11 @@ class PostgresStore:
         """Delete those of the jobs which have ended, with their events; count them."""
         [[deleted]] = await self._fetch(sql.DELETE_ENDED, list(job_ids))
         return int(deleted)
+
+    async def expire_results(self, limit: int) -> int:
+        """Drop up to ``limit`` results whose time is over; count them."""
+        [[dropped]] = await self._fetch(results.DROP_RESULTS, limit)
+        return int(dropped)
 
     async def prune(self, older_than_s: float, limit: int) -> int:
         """Delete up to ``limit`` jobs that ended that long ago (dead letters stay)."""

@@ -53,6 +53,7 @@ from windlass.stores.sqlite.rows import (
     event_from_row,
     finished_from_row,
     hold_from_row,
+    input_from_row,
     insert_row,
     job_from_row,
     letters_from_row,
@@ -257,7 +258,7 @@ class SqliteStore:
     async def inputs(self, job_id: JobId) -> list[Input]:
         """Return what the jobs that this one waited for give it, in the order of its edges."""
         rows = await self._scan(edge_sql.LIST_INPUTS, id=job_id)
-        return [Input(*row) for row in rows]
+        return [input_from_row(row) for row in rows]
 
     async def results(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Finished]:
         """Return how those of ``job_ids`` which have ended did end."""
@@ -351,6 +352,13 @@ class SqliteStore:
     async def delete(self, job_ids: Sequence[JobId]) -> int:
         """Delete those of the jobs which have ended, with their events; count them."""
         return await self._write(partial(_delete_ended, job_ids))
+
+    async def expire_results(self, limit: int) -> int:
+        """Drop up to ``limit`` results whose time is over; count them."""
+        # Looked up on the reader: a store with nothing late is not written.
+        if not self._read(sql.HAS_LATE_RESULTS, now=self._now()):
+            return 0
+        return await self._write(partial(_expire_results, limit))
 
     async def prune(self, older_than_s: float, limit: int) -> int:
         """Delete up to ``limit`` jobs that ended that long ago (dead letters stay)."""
@@ -455,6 +463,7 @@ def _end(step: Transition, transaction: Transaction) -> bool:
         step.error,
         step.error_type,
         transaction.now,
+        None if step.result_ttl_s is None else transaction.now + us_of(step.result_ttl_s),
         step.job_id,
         step.before,
         step.fence,
@@ -552,6 +561,11 @@ def _delete_ended(job_ids: Sequence[JobId], transaction: Transaction) -> int:
     ended = transaction.executemany(sql.FIND_ENDED, ids).fetchall()
     _delete(ended, transaction)
     return len(ended)
+
+
+def _expire_results(limit: int, transaction: Transaction) -> int:
+    transaction.execute(sql.DROP_RESULTS, {"now": transaction.now, "limit": limit})
+    return transaction.changes()
 
 
 def _prune(older_than: int, limit: int, transaction: Transaction) -> int:

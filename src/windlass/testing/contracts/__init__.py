@@ -19,6 +19,7 @@ from windlass.testing.contracts.leases import LeaseContract
 from windlass.testing.contracts.limits import LimitContract
 from windlass.testing.contracts.lookup import LookupContract
 from windlass.testing.contracts.progress import ProgressContract
+from windlass.testing.contracts.results import ResultContract
 from windlass.testing.contracts.settling import SettleContract
 from windlass.testing.contracts.sweeping import SweepContract
 from windlass.testing.contracts.table import TableContract
@@ -35,6 +36,7 @@ class StoreContract(
     HoldContract,
     EdgeContract,
     ProgressContract,
+    ResultContract,
     SweepContract,
     LookupContract,
     BellContract,
