@@ -77,6 +77,7 @@ async def test_who_comes_too_late_for_a_result_is_told_so(store_url: str) -> Non
         ({"result_ttl": 0}, "result_ttl"),
         ({"result_ttl": -1}, "result_ttl"),
         ({"result_ttl": "1h"}, "result_ttl"),
+        ({"result_ttl": 1e12}, "result_ttl"),
         ({"result_ttl": 5, "store_result": False}, "result_ttl"),
         ({"store_result": None}, "store_result"),
     ],

@@ -104,7 +104,8 @@ def watch(
         job = app.job(job_id)
         for progress in job.watch(timeout):
             data = _progress_data(progress)
-            print(_line(data) if as_json else f"{progress.fraction:7.1%}  {progress.message}")
+            line = _line(data) if as_json else f"{progress.fraction:7.1%}  {progress.message}"
+            print(line, flush=True)
         state = job.job().state
     finally:
         app.close()

@@ -33,6 +33,8 @@ from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed
 
 Isolation = Literal["loop", "thread", "process"]
 
+RESULT_TTL_S_MAX = 100 * 365 * 86_400
+
 # Running these again with the same bytes cannot end otherwise.
 _HOPELESS = (
     BadArguments,
@@ -213,6 +215,8 @@ def check_results(store_result: object, result_ttl: Delay | None) -> tuple[bool,
     ttl_s = seconds_of("result_ttl", result_ttl)
     if ttl_s == 0:
         raise BadOption("result_ttl", result_ttl, "must be more than 0, or use store_result=False")
+    if ttl_s > RESULT_TTL_S_MAX:
+        raise BadOption("result_ttl", result_ttl, "must be at most 100 years")
     return True, ttl_s
 
 

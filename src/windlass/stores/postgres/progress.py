@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
+from windlass.model.jobs import State
 from windlass.model.progress import Progress, ProgressReport
 from windlass.stores.postgres.rows import Row
 
-# Index: the primary keys.  A late report never takes the place of a newer holder's.
+# Index: the primary keys, and nothing else: that the state is compared with a column keeps the
+# planner from reading all that runs.  A late report never takes a newer holder's place.
 KEEP_PROGRESS = """
 WITH kept AS (
     INSERT INTO windlass_progress AS progress (job_id, fence, fraction, message, at)
     SELECT job.id, job.fence, report.fraction, report.message, now()
-      FROM unnest($1::text[], $2::bigint[], $3::float8[], $4::text[])
-        AS report (job_id, fence, fraction, message)
+      FROM unnest($1::text[], $2::bigint[], $3::float8[], $4::text[], $5::text[])
+        AS report (job_id, fence, fraction, message, state)
       JOIN windlass_jobs AS job
-        ON job.id = report.job_id AND job.fence = report.fence AND job.state = 'running'
+        ON job.id = report.job_id AND job.fence = report.fence AND job.state = report.state
      ORDER BY job.id
     ON CONFLICT (job_id) DO UPDATE
        SET fence = excluded.fence, fraction = excluded.fraction, message = excluded.message,
@@ -39,6 +41,7 @@ def report_columns(reports: Sequence[ProgressReport]) -> list[list[Any]]:
         [report.fence for report in reports],
         [report.fraction for report in reports],
         [report.message for report in reports],
+        [State.RUNNING] * len(reports),
     ]
 
 
