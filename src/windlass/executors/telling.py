@@ -38,10 +38,7 @@ class Teller:
             return  # a thread that outlived its attempt, or a copy
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._tell, name="windlass-progress", daemon=True
-                )
-                self._thread.start()
+                self._thread = _started(self._tell)
         self._news.set()
 
     def end(self, outcome: Outcome) -> None:
@@ -64,3 +61,12 @@ class Teller:
     def _tell_news(self) -> None:
         if self._context is not None and self._context.has_news:
             self._send(frames.pack(frames.Progressed(*self._context.take_news())))
+
+
+def _started(target: Callable[[], None]) -> threading.Thread | None:
+    thread = threading.Thread(target=target, name="windlass-progress", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # the attempt has no memory for it: what it says is told at its end
+        return None
+    return thread
