@@ -24,6 +24,7 @@ from windlass.errors import (
     JobNotFound,
     NotEncodable,
     PayloadTooLarge,
+    ResultExpired,
     ResultTimeout,
     StaleError,
     StoreUnavailable,
@@ -36,6 +37,7 @@ from windlass.handles import GroupHandle, JobHandle
 from windlass.model.jobs import Job, JobFilter, JobId, State
 from windlass.model.notices import Notice, NoticeKind
 from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed, Succeeded
+from windlass.model.progress import Progress
 from windlass.router import Router
 from windlass.tasks import Task
 
@@ -76,7 +78,9 @@ __all__ = [
     "Outcome",
     "PayloadTooLarge",
     "Proceed",
+    "Progress",
     "Rate",
+    "ResultExpired",
     "ResultTimeout",
     "Retry",
     "Router",

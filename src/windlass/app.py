@@ -277,7 +277,8 @@ class App(Registry):
         """Block until all jobs have ended, and return their values in the order given.
 
         timeout: for all of them together; None waits as long as it takes.
-        Raises:  JobFailed or JobCancelled, of the first in that order; ResultTimeout.
+        Raises:  JobFailed, JobCancelled or ResultExpired, of the first in that order;
+                 ResultTimeout.
         """
         held = list(jobs)
         return self._portal.call(lambda: self.agather(held, timeout))
@@ -298,15 +299,7 @@ class App(Registry):
         timeout: for all of them together; None waits as long as it takes.
         Raises:  ResultTimeout, when the time is over; the jobs go on.
         """
-        each = self.aas_completed(jobs, timeout)
-        try:
-            while True:
-                job = self._portal.call(lambda: anext(each, None))
-                if job is None:
-                    return
-                yield job
-        finally:
-            self._portal.call(each.aclose)
+        return self._blocking_each(self.aas_completed(jobs, timeout))
 
     async def aas_completed(
         self, jobs: Iterable[JobHandle[R]], timeout: Delay | None = None
@@ -329,6 +322,29 @@ class App(Registry):
             return (await client.wait([job_id], timeout_s=timeout_s, known=True))[job_id]
 
         return self._portal.call(wait)
+
+    def blocking_each(self, ask: Callable[[Client], AsyncGenerator[T, None]]) -> Iterator[T]:
+        """Yield what the client yields, to code that has no event loop; blocks."""
+
+        async def each() -> AsyncGenerator[T, None]:
+            asked = ask(await self.client())
+            try:
+                async for one in asked:
+                    yield one
+            finally:
+                await asked.aclose()
+
+        return self._blocking_each(each())
+
+    def _blocking_each(self, each: AsyncGenerator[T, None]) -> Iterator[T]:
+        try:
+            while True:
+                one = self._portal.call(lambda: anext(each, None))
+                if one is None:
+                    return
+                yield one
+        finally:
+            self._portal.call(each.aclose)
 
     def _handles(
         self, requests: Sequence[JobRequest], ids: Sequence[JobId]

@@ -162,6 +162,7 @@ class Assembly:
             unknown_task_delay_s=settings.unknown_task_delay_s,
             claim_batch=settings.claim_batch,
             retention_s=settings.retention_s,
+            progress_s=settings.progress_interval_s,
             jobs_max=settings.recycle_after_jobs or None,
             thread_slots=settings.thread_slots or None,
             process_slots=settings.process_slots or None,

@@ -185,6 +185,13 @@ class Settings:
         above=0,
         most=100 * YEAR_S,
     )
+    progress_interval_s: float = _setting(
+        0.25,
+        "Seconds between two writes of what a worker's attempts say of their progress "
+        "(0.01 to 60); a shorter time shows it sooner and writes more often.",
+        least=0.01,
+        most=60,
+    )
     sqlite_synchronous: str = _setting(
         "full",
         "How SQLite writes to the disk: `full` and `extra` keep an acknowledged job through a "

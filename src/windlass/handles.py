@@ -1,6 +1,13 @@
 """Handles: jobs as their enqueuer holds them, and what they need of an app."""
 
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 import msgspec
@@ -12,9 +19,10 @@ from windlass.core.serializers import Formats
 from windlass.core.signature import Upcaster
 from windlass.core.tasks import TaskSpec
 from windlass.engine.client import Client
-from windlass.errors import BadResult, JobCancelled, JobFailed
+from windlass.errors import BadResult, JobCancelled, JobFailed, ResultExpired
 from windlass.model.jobs import Finished, Job, JobId, JobRequest, State
 from windlass.model.outcomes import ErrorInfo
+from windlass.model.progress import Progress
 
 P = ParamSpec("P")
 C = TypeVar("C")
@@ -63,6 +71,10 @@ class Enqueuer(Protocol):
         """Ask the client something, from code that has no event loop."""
         ...
 
+    def blocking_each(self, ask: Callable[[Client], AsyncGenerator[T, None]]) -> Iterator[T]:
+        """Yield what the client yields, to code that has no event loop."""
+        ...
+
     def wait_for(self, job_id: JobId, timeout_s: float | None) -> Finished:
         """Block until a job has ended."""
         ...
@@ -101,8 +113,8 @@ class JobHandle(Generic[R]):
         """Wait for the job's end and return its value.
 
         timeout: None waits as long as it takes.
-        Raises:  JobFailed (with the remote traceback), JobCancelled, ResultTimeout,
-                 BadResult, UnknownSerializer, PickleRefused.
+        Raises:  JobFailed (with the remote traceback), JobCancelled, ResultExpired,
+                 ResultTimeout, BadResult, UnknownSerializer, PickleRefused.
         """
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
         return self.value_of(self._app.wait_for(self.id, timeout_s))
@@ -135,6 +147,36 @@ class JobHandle(Generic[R]):
         [job_id] = await self._app.aenqueue_requests([call.request_after(self.id)])
         return call.handle(job_id)
 
+    def progress(self) -> Progress | None:
+        """Return what the job's code said last of how far it is; None if it said nothing."""
+        return self._app.blocking(lambda client: client.progress(self.id))
+
+    async def aprogress(self) -> Progress | None:
+        """Return what the job's code said last of how far it is; None if it said nothing."""
+        return await (await self._app.client()).progress(self.id)
+
+    def watch(self, timeout: Delay | None = None) -> Iterator[Progress]:
+        """Yield what the job's code says of how far it is, live, until the job has ended.
+
+        Begins with what was said last before; in quick succession only the newest is shown.
+        timeout: for all of it; None waits as long as it takes.
+        Raises:  ResultTimeout, JobNotFound.  How the job ended, :meth:`result` tells.
+        """
+        timeout_s = None if timeout is None else seconds_of("timeout", timeout)
+        return self._app.blocking_each(
+            lambda client: client.each_progress(self.id, timeout_s=timeout_s)
+        )
+
+    async def awatch(self, timeout: Delay | None = None) -> AsyncGenerator[Progress, None]:
+        """Yield what the job's code says of how far it is; see :meth:`watch`."""
+        timeout_s = None if timeout is None else seconds_of("timeout", timeout)
+        each = (await self._app.client()).each_progress(self.id, timeout_s=timeout_s)
+        try:
+            async for progress in each:
+                yield progress
+        finally:
+            await each.aclose()
+
     def cancel(self) -> State:
         """Cancel the job, or ask it to stop if it runs; return its state after that."""
         return self._app.blocking(lambda client: client.cancel(self.id))
@@ -163,6 +205,8 @@ class JobHandle(Generic[R]):
 def raise_unless_succeeded(finished: Finished) -> None:
     """Raise what a job's end means for those who wait for its value."""
     match finished.state:
+        case State.SUCCEEDED if finished.expired_at is not None:
+            raise ResultExpired(finished.job_id, finished.task, finished.expired_at)
         case State.SUCCEEDED:
             return
         case State.CANCELLED | State.SKIPPED:

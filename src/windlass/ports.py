@@ -30,6 +30,7 @@ from windlass.model.jobs import (
 )
 from windlass.model.limits import Holder, Limits
 from windlass.model.outcomes import Outcome, Transition
+from windlass.model.progress import Progress, ProgressReport
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 
 
@@ -213,6 +214,20 @@ class Store(Broker, Protocol):
         """Return the holds in force, oldest first."""
         ...
 
+    async def report_progress(self, reports: Sequence[ProgressReport]) -> list[bool]:
+        """Keep how far attempts are, each only while its job runs under its fence.
+
+        reports:  at most REPORT_BATCH_MAX; of one attempt, one.
+        Returns:  True for each that was kept, in the order given; a False means that a newer
+                  holder won, or that the job has ended.
+        Cost:     one statement per batch, beside the jobs: their rows are not written.
+        """
+        ...
+
+    async def progress(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Progress]:
+        """Return what those of the jobs that ever said how far they are said last."""
+        ...
+
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state.  Cost: a scan of live jobs; finished ones too."""
         ...
@@ -249,6 +264,13 @@ class Store(Broker, Protocol):
 
     async def delete(self, job_ids: Sequence[JobId]) -> int:
         """Delete those of the jobs which have ended, with their events; count them."""
+        ...
+
+    async def expire_results(self, limit: int) -> int:
+        """Drop up to ``limit`` results whose time is over, the first first; count them.
+
+        No state changes; the row says until when the result was kept.
+        """
         ...
 
     async def prune(self, older_than_s: float, limit: int) -> int:

@@ -20,6 +20,7 @@ from windlass.core.tasks import (
     check_format,
     check_options,
     check_priority,
+    check_results,
     check_retry,
     isolation_of,
 )
@@ -43,6 +44,8 @@ TASK_OPTIONS = (
     "around_enqueue",
     "limits",
     "once",
+    "result_ttl",
+    "store_result",
 )
 
 P = ParamSpec("P")
@@ -94,6 +97,8 @@ class Registry(ABC):
         around_enqueue: Sequence[EnqueueMiddleware] = (),
         limits: Sequence[Limit] = (),
         once: OnceRule | None = None,
+        result_ttl: Delay | None = None,
+        store_result: bool = True,
     ) -> TaskDecorator: ...
     def task(self, *functions: TaskFunction, **options: Any) -> Any:
         """Register a function as a task; with or without options.
@@ -112,6 +117,8 @@ class Registry(ABC):
         around_attempt, around_enqueue: middleware of this task, inside that of the app.
         limits:    how many of its jobs may run, or start, and whose turn it is; all hold.
         once:      how repeated calls become one job: a Unique, a Debounce or a Throttle.
+        result_ttl: how long a result is kept after the end; by default as long as the job.
+        store_result: False keeps no result at all: who waits gets None.
         Raises:    BadTask, BadOption, BadMiddleware, UnknownSerializer.
         """
         check_options(options, TASK_OPTIONS)
@@ -147,10 +154,13 @@ class Registry(ABC):
         around_enqueue: Sequence[EnqueueMiddleware] = (),
         limits: Sequence[Limit] = (),
         once: OnceRule | None = None,
+        result_ttl: Delay | None = None,
+        store_result: bool = True,
     ) -> TaskSpec:
         task_name = check_name("name", name or f"{function.__module__}.{function.__qualname__}")
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
         runs_in = isolation_of(task_name, function, isolation, timeout_s)
+        stores_result, result_ttl_s = check_results(store_result, result_ttl)
         needs = needs_of(task_name, function, runs_in)
         signature = Signature(
             task_name,
@@ -178,6 +188,8 @@ class Registry(ABC):
             lanes=check_limits(task_name, limits, signature.names),
             once=check_once(task_name, once, signature.names),
             needs=needs,
+            stores_result=stores_result,
+            result_ttl_s=result_ttl_s,
         )
 
     @abstractmethod

@@ -1,6 +1,14 @@
 """The router: tasks of a module of their own, for an app to include."""
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
@@ -107,6 +115,10 @@ class Router(Registry):
     def blocking(self, ask: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
         """Ask the client something, from code that has no event loop."""
         return self._home.blocking(ask)
+
+    def blocking_each(self, ask: Callable[[Client], AsyncGenerator[T, None]]) -> Iterator[T]:
+        """Yield what the client yields, to code that has no event loop."""
+        return self._home.blocking_each(ask)
 
     def wait_for(self, job_id: JobId, timeout_s: float | None) -> Finished:
         """Block until a job has ended."""

@@ -14,9 +14,10 @@ from tests.servers import free_port
 from windlass import App
 from windlass.cli.failures import EXIT_CODES
 from windlass.cli.main import run
-from windlass.core.lifecycle import encode_error
+from windlass.core.lifecycle import after_attempt, encode_error
 from windlass.model.jobs import Reason, State, WorkerId
-from windlass.model.outcomes import ErrorInfo, Transition
+from windlass.model.outcomes import ErrorInfo, Succeeded, Transition
+from windlass.model.progress import ProgressReport
 from windlass.model.workers import WorkerInfo
 from windlass.portal import drive
 from windlass.stores.sqlite import SqliteStore
@@ -58,6 +59,25 @@ def answer(capsys: pytest.CaptureFixture[str], *command: str, code: int = 0) -> 
     """Run a command with --json and return the document it prints."""
     assert run([*command, "--json"]) == code
     return json.loads(capsys.readouterr().out)
+
+
+def say_one(message: str) -> str:
+    """Put one succeeded job into the store which said how far it was."""
+
+    async def act() -> str:
+        store = SqliteStore("here.db")
+        await store.open()
+        spec = App("sqlite:///here.db").task(name="mail")(_mail)
+        [job_id] = await store.enqueue([spec.prepare("a@b")])
+        info = WorkerInfo(id=WorkerId("w"), host="h", pid=1, queues=("default",), slots=1)
+        await store.renew(info, 60)
+        [claim] = await store.claim(info.id, ["default"], 1)
+        await store.report_progress([ProgressReport(job_id, claim.fence, 0.4, message)])
+        await store.settle([after_attempt(claim, Succeeded(None), None)])
+        await store.close()
+        return job_id
+
+    return drive(act())
 
 
 def fail_one(error_type: str = "shop.Oops") -> str:
@@ -351,3 +371,17 @@ def test_top_shows_queues_and_workers(capsys: pytest.CaptureFixture[str]) -> Non
     told = answer(capsys, "top", *STORE)
     assert told["counts"] == [{"queue": "mail", "state": "queued", "count": 1}]
     assert told["workers"] == told["running"] == []
+
+
+def test_progress_is_shown_and_watched(capsys: pytest.CaptureFixture[str]) -> None:
+    job = say_one("two of five")
+    assert answer(capsys, "jobs", "show", job, *STORE)["progress"]["fraction"] == 0.4
+    assert run(["jobs", "watch", job, *STORE]) == 0
+    assert capsys.readouterr().out == "  40.0%  two of five\nsucceeded\n"
+    assert run(["jobs", "watch", job, *STORE, "--json"]) == 0
+    progress, end = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (progress["message"], end) == ("two of five", {"state": "succeeded"})
+    assert run(["jobs", "watch", fail_one(), *STORE]) == 1
+    assert capsys.readouterr().out == "failed\n"
+
+    assert run(["jobs", "watch", "nothing", *STORE]) == 1

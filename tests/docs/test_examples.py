@@ -20,6 +20,7 @@ PAGES = {
     "docs/dependencies.md": "orders:app",
     "docs/middleware.md": "audit:app",
     "docs/operations.md": "office:app",
+    "docs/results.md": "darkroom:app",
     "docs/serialization.md": "ledger:app",
     "docs/tutorial.md": "shop:app",
     "docs/worker.md": "studio:app",

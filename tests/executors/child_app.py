@@ -113,6 +113,39 @@ def soft_limits() -> list[int]:
 
 
 @app.task(isolation="process")
+def says(words: int) -> int:
+    for n in range(words):
+        context().progress((n + 1) / words, f"word {n + 1}")
+    return words
+
+
+@app.task(isolation="process")
+def says_and_waits(go_on: Path) -> str:
+    context().progress(0.5, "half")
+    while not go_on.exists():
+        time.sleep(0.01)
+    return "went on"
+
+
+@app.task(isolation="process")
+async def says_async() -> None:
+    context().progress(0.25)
+    await asyncio.sleep(0)
+    context().progress(0.75)
+
+
+@app.task(isolation="process")
+def forks_and_says() -> int:
+    copy = os.fork()
+    if copy == 0:
+        context().progress(0.9, "the copy")
+        os._exit(0)
+    os.waitpid(copy, 0)
+    context().progress(0.1, "the original")
+    return copy
+
+
+@app.task(isolation="process")
 async def add_async(a: int, b: int) -> int:
     return a + b
 

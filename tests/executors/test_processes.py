@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -336,3 +337,43 @@ async def test_a_task_that_the_child_does_not_know_is_named() -> None:
 def test_a_target_that_no_child_could_import_is_refused(target: str | None) -> None:
     with pytest.raises(AppNotFound):
         ProcessExecutor(target, 1, environ={})
+
+
+async def told(executor: ProcessExecutor, name: str, **arguments: Any) -> list[tuple[float, str]]:
+    """Run one attempt and return what it said of its progress."""
+    said: list[tuple[float, str]] = []
+    claim = make_claim(spec(name), **arguments)
+    context = Context(claim, on_news=lambda context: said.append(context.take_news()))
+    value_of(await executor.run(spec(name), claim, context))
+    return said
+
+
+async def test_what_a_child_says_is_heard_while_it_runs(tmp_path: Path) -> None:
+    go_on = tmp_path / "go-on"
+    heard = asyncio.Event()
+    async with processes() as executor:
+        claim = make_claim(spec("says_and_waits"), go_on=str(go_on))
+        context = Context(claim, on_news=lambda _: heard.set())
+        running = asyncio.create_task(executor.run(spec("says_and_waits"), claim, context))
+        async with asyncio.timeout(30):
+            await heard.wait()
+        assert context.last_progress == (0.5, "half")
+        go_on.touch()
+
+        assert value_of(await running) == "went on"
+
+
+async def test_of_many_words_a_child_sends_few_and_the_last() -> None:
+    async with processes(slots=1) as executor:
+        said = await told(executor, "says", words=100_000)
+
+        assert said[-1] == (1.0, "word 100000")
+        assert len(said) < 50
+        assert (await told(executor, "says_async"))[-1] == (0.75, "")  # the same child goes on
+        assert await told(executor, "says", words=0) == []
+
+
+async def test_a_forked_copy_of_a_child_says_nothing() -> None:
+    async with processes(slots=1) as executor:
+        assert await told(executor, "forks_and_says") == [(0.1, "the original")]
+        assert await told(executor, "says", words=1) == [(1.0, "word 1")]

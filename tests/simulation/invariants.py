@@ -122,3 +122,5 @@ def check_end(data: MemoryData, book: Book) -> None:
             fence = msgspec.json.decode(job.result)
             assert fence == job.fence, f"{job.id}: the result of fence {fence} was accepted"
             assert (job.id, fence) in book.produced
+            said = data.progress[job.id].message
+            assert said == f"done by {fence}", f"{job.id}: its last holder's progress is lost (I7)"

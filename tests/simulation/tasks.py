@@ -18,7 +18,9 @@ def make_specs(book: Book) -> dict[str, TaskSpec]:
     async def done(seconds: float) -> int:
         here = context()
         book.begin(here.job_id, here.fence)
+        here.progress(0.0, "begun")
         await asyncio.sleep(seconds)
+        here.progress(1.0, f"done by {here.fence}")
         book.produced.add((here.job_id, here.fence))
         return here.fence
 

@@ -13,6 +13,7 @@ import pytest
 from tests.servers import PgBouncer, PostgresServer, free_port
 from windlass.errors import BadStoreUrl, SchemaMissing, SchemaTooNew, StoreUnavailable
 from windlass.model.jobs import State
+from windlass.model.progress import ProgressReport
 from windlass.stores.postgres import PostgresStore, connection
 from windlass.stores.postgres.migrations import MIGRATIONS, NEWEST
 from windlass.testing.contracts.world import (
@@ -227,3 +228,53 @@ async def test_a_worker_killed_with_sigkill_is_noticed_within_two_seconds(url: s
     job = await row(store, nth_id(1))
     assert (job.state, job.losses, job.failures) == (State.QUEUED, 1, 0)
     await store.close()
+
+
+# -- progress ----------------------------------------------------------------
+
+
+async def _report_beside(url: str, *statements: str) -> tuple[list[bool], list[tuple[object, ...]]]:
+    """Report for two running jobs while a transaction does something to the first of them.
+
+    Returns what the report was answered, and which progress is kept.
+    """
+    store = await migrated(url)
+    claims = await begin(store, *make_requests(2))
+    other = await asyncpg.connect(url)
+    try:
+        await other.execute("BEGIN; " + "; ".join(statements).format(id=claims[0].job_id))
+        reports = [ProgressReport(claim.job_id, claim.fence, 0.5, "old") for claim in claims]
+        reporting = asyncio.create_task(store.report_progress(reports))
+        async with asyncio.timeout(10):
+            while not await other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0.01)
+        await other.execute("COMMIT")
+        answer = await asyncio.wait_for(reporting, 10)
+        kept = await other.fetch("SELECT job_id, message FROM windlass_progress ORDER BY job_id")
+    finally:
+        await other.close()
+        await store.close()
+    return answer, [tuple(each) for each in kept]
+
+
+async def test_a_report_which_waited_for_a_newer_holder_is_refused(url: str) -> None:
+    answer, kept = await _report_beside(
+        url,
+        "UPDATE windlass_jobs SET fence = 2 WHERE id = '{id}'",
+        "INSERT INTO windlass_progress VALUES ('{id}', 2, 0.1, 'new', now())",
+    )
+
+    assert answer == [False, True]
+    assert kept == [(nth_id(1), "new"), (nth_id(2), "old")]
+
+
+async def test_a_report_leaves_nothing_of_a_job_that_is_deleted_meanwhile(url: str) -> None:
+    answer, kept = await _report_beside(
+        url,
+        "UPDATE windlass_jobs SET state = 'succeeded', worker = NULL, ended_at = now() "
+        "WHERE id = '{id}'",
+        "DELETE FROM windlass_jobs WHERE id = '{id}'",
+    )
+
+    assert answer == [False, True]
+    assert kept == [(nth_id(2), "old")]

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from tests.servers import PostgresServer
-from windlass.stores.postgres import PostgresStore, sql
+from windlass.stores.postgres import PostgresStore, progress, results, sql
 
 pytestmark = pytest.mark.postgres
 
@@ -151,7 +151,22 @@ async def test_a_settle_finds_its_rows_by_their_ids_alone(filled: str) -> None:
     ids = [str(n).zfill(36) for n in range(ROWS + 1, ROWS + 201)]
     none = [None] * 200
     columns = [ids, [0] * 200, ["queued"] * 200, ["cancelled"] * 200, [0] * 200, [0] * 200,
-               none, [0.0] * 200, none, none, none]  # fmt: skip
+               none, [0.0] * 200, none, none, none, none]  # fmt: skip
     plan = await _plan(filled, "BEGIN", sql.SETTLE_JOBS, *columns)
 
     assert scans_of(plan) == {"Index Scan windlass_jobs_pkey"}
+
+
+async def test_progress_finds_its_rows_by_their_ids_alone(filled: str) -> None:
+    ids = [str(n).zfill(36) for n in range(ROWS + 1, ROWS + 201)]
+    columns = [ids, [0] * 200, [0.5] * 200, [""] * 200, ["queued"] * 200]
+    plan = await _plan(filled, "BEGIN", progress.KEEP_PROGRESS, *columns)
+
+    assert scans_of(plan) == {"Index Scan windlass_jobs_pkey"}
+
+
+async def test_late_results_are_found_by_their_index(filled: str) -> None:
+    plan = await _plan(filled, "BEGIN", results.DROP_RESULTS, 1_000)
+
+    assert "Index Scan windlass_jobs_results" in scans_of(plan)
+    assert not any(scan.startswith("Seq Scan") for scan in scans_of(plan))

@@ -325,6 +325,7 @@ def test_without_an_event_loop_no_method_of_the_store_suspends(tmp_path: Path) -
     call("events", nth_id(2))
     call("workers")
     call("prune", 0.0, 10)
+    call("expire_results", 10)
     call("leave", WorkerId("alice"))
     call("close")
 

@@ -96,6 +96,17 @@ def make_job(state: State, **fields: Any) -> Job:
 # -- the tables --------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("outcome", "ttl_s"),
+    [(Succeeded(b"1"), 60.0), (Succeeded(None), None), (Failed(BOOM), None), (Cancelled(), None)],
+)
+def test_only_a_result_that_is_there_is_kept_for_a_time(
+    outcome: Outcome, ttl_s: float | None
+) -> None:
+    assert after_attempt(CLAIM, outcome, None, 60.0).result_ttl_s == ttl_s
+    assert after_attempt(CLAIM, outcome, None).result_ttl_s is None
+
+
 def test_every_state_is_in_every_table() -> None:
     assert set(MOVES) == set(State) == set(REASONS)
     assert set(State) == LIVE | TERMINAL

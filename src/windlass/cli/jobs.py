@@ -14,6 +14,7 @@ from windlass.core.operations import Changes
 from windlass.engine.client import Client
 from windlass.errors import JobNotFailed, JobNotFound, JobNotWaiting
 from windlass.model.jobs import Event, Job, JobFilter, JobId, State
+from windlass.model.progress import Progress
 
 ACTOR = "cli"
 PAGE = 1_000
@@ -66,11 +67,12 @@ def show(job_id: str, store: Store = None, as_json: AsJson = False) -> int:
     Exit code: 0, 1 if there is no such job, 3 without a store.
     """
 
-    async def look(client: Client) -> tuple[Job, list[Event]]:
-        return await client.get(JobId(job_id)), await client.events(JobId(job_id))
+    async def look(client: Client) -> tuple[Job, Progress | None, list[Event]]:
+        one = JobId(job_id)
+        return await client.get(one), await client.progress(one), await client.events(one)
 
-    job, events = ask(store, look)
-    data = _as_data(job)
+    job, progress, events = ask(store, look)
+    data = {**_as_data(job), "progress": None if progress is None else _progress_data(progress)}
     history = [_event_data(event) for event in events]
     if as_json:
         print_json({**data, "events": history})
@@ -83,6 +85,32 @@ def show(job_id: str, store: Store = None, as_json: AsJson = False) -> int:
         columns = ("at", "before", "after", "reason", "attempt", "fence", "worker", "actor")
         print_table(columns, [[line[name] for name in columns] for line in history], empty="")
     return 0
+
+
+@commands.command("watch")
+def watch(
+    job_id: str,
+    timeout: Annotated[float | None, typer.Option(min=0, help="Seconds; else for ever.")] = None,
+    store: Store = None,
+    as_json: AsJson = False,
+) -> int:
+    """Print how far a job is, live, and how it ended.
+
+    With --json each line is a document.
+    Exit code: 0 if it succeeded, 1 if it did not, or does not exist, 3 without a store.
+    """
+    app = App(store)
+    try:
+        job = app.job(job_id)
+        for progress in job.watch(timeout):
+            data = _progress_data(progress)
+            line = _line(data) if as_json else f"{progress.fraction:7.1%}  {progress.message}"
+            print(line, flush=True)
+        state = job.job().state
+    finally:
+        app.close()
+    print(_line({"state": state}) if as_json else state)
+    return 0 if state is State.SUCCEEDED else 1
 
 
 @commands.command("counts")
@@ -310,6 +338,14 @@ def _as_data(job: Job) -> dict[str, Any]:
     data["result"] = decoded(job.result)
     data["error"] = None if job.error is None else _error_data(job.error)
     return data
+
+
+def _progress_data(progress: Progress) -> dict[str, Any]:
+    return msgspec.structs.asdict(progress)
+
+
+def _line(data: dict[str, Any]) -> str:
+    return msgspec.json.encode(data).decode()
 
 
 def _error_data(error: bytes) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
+from windlass.core.progress import check_progress
 from windlass.errors import AttemptCancelled, NotInAttempt
 from windlass.model.jobs import Claim, JobId, headers_of
 
@@ -25,8 +26,11 @@ class Context:
 
     __slots__ = (
         "_cancelled",
+        "_has_news",
         "_headers",
+        "_last_progress",
         "_logger",
+        "_on_news",
         "attempt",
         "deadline",
         "failures",
@@ -37,7 +41,12 @@ class Context:
         "task",
     )
 
-    def __init__(self, claim: Claim, state: Any = None) -> None:
+    def __init__(
+        self,
+        claim: Claim,
+        state: Any = None,
+        on_news: "Callable[[Context], object] | None" = None,
+    ) -> None:
         self.job_id: JobId = claim.job_id
         self.task = claim.task
         self.queue = claim.queue
@@ -49,6 +58,9 @@ class Context:
         self._headers = claim.headers
         self._logger: _AttemptLogger
         self._cancelled = False  # one writer, one word: no lock needed
+        self._on_news = on_news
+        self._has_news = False
+        self._last_progress: tuple[float, str] | None = None
 
     @property
     def idempotency_key(self) -> str:
@@ -69,6 +81,38 @@ class Context:
             facts = {"job_id": self.job_id, "task": self.task, "attempt": self.attempt}
             self._logger = _AttemptLogger(logging.getLogger(f"windlass.task.{self.task}"), facts)
             return self._logger
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """Say how far this attempt is: those who watch the job see it.
+
+        fraction: from 0 to 1.   message: one printable line of at most 500 characters.
+        Cost:     no write of its own: a few times a second the worker writes the newest of
+                  all its attempts together, and the last of each before its end is written.
+        Threads:  any may call it.
+        Raises:   BadOption.
+        """
+        # Kept first and flagged then; ``take_news`` the other way round: so nothing is missed.
+        self._last_progress = check_progress(fraction, message)
+        if not self._has_news:
+            self._has_news = True
+            if self._on_news is not None:
+                self._on_news(self)
+
+    @property
+    def last_progress(self) -> tuple[float, str] | None:
+        """The fraction and the message which this attempt said last; None before the first."""
+        return self._last_progress
+
+    @property
+    def has_news(self) -> bool:
+        """Whether it said something since ``take_news``.  For the worker."""
+        return self._has_news
+
+    def take_news(self) -> tuple[float, str]:
+        """Return what it said last, as told from now on.  For the worker."""
+        self._has_news = False
+        assert self._last_progress is not None
+        return self._last_progress
 
     @property
     def cancel_requested(self) -> bool:

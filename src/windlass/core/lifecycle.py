@@ -75,15 +75,23 @@ def is_legal(before: State, after: State) -> bool:
     return after in MOVES[before]
 
 
-def after_attempt(claim: Claim, outcome: Outcome, retry_delay_s: float | None) -> Transition:
+def after_attempt(
+    claim: Claim,
+    outcome: Outcome,
+    retry_delay_s: float | None,
+    result_ttl_s: float | None = None,
+) -> Transition:
     """Decide where a running job goes when its attempt ends.  Pure.
 
     retry_delay_s: the policy's delay before the next attempt; None if its budget
                    is spent.  Only a retryable failure looks at it.
+    result_ttl_s:  how long a result is kept; None: as long as the job.
     """
     match outcome:
+        case Succeeded(result) if result_ttl_s is None or result is None:
+            return _move(claim, OK, result=result)  # there is nothing that could expire
         case Succeeded(result):
-            return _move(claim, OK, result=result)
+            return _move(claim, OK, result=result, result_ttl_s=result_ttl_s)
         case Failed(retryable=True) if retry_delay_s is not None:
             delay_s = retry_delay_s if outcome.after_s is None else outcome.after_s
             return _failed(claim, outcome, S, Reason.RETRY, delay_s)
@@ -160,6 +168,7 @@ def _move(
     delay_s: float = 0.0,
     result: bytes | None = None,
     attempt: int | None = None,
+    result_ttl_s: float | None = None,
 ) -> Transition:
     return Transition(
         job_id=claim.job_id,
@@ -171,6 +180,7 @@ def _move(
         reason=reason,
         delay_s=delay_s,
         result=result,
+        result_ttl_s=result_ttl_s,
     )
 
 

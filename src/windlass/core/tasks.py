@@ -12,7 +12,7 @@ from windlass.core.error_observers import NOBODY, ErrorObservers
 from windlass.core.limits import LaneRule
 from windlass.core.names import nearest
 from windlass.core.once import OnceKey
-from windlass.core.retry import Cancel, Retry, Snooze
+from windlass.core.retry import Cancel, Delay, Retry, Snooze, seconds_of
 from windlass.core.serializers import NAME as FORMAT_NAME
 from windlass.core.signature import Signature
 from windlass.errors import (
@@ -26,6 +26,7 @@ from windlass.errors import (
     NotEncodable,
     PayloadTooLarge,
     PickleRefused,
+    ResultExpired,
     UnknownSerializer,
 )
 from windlass.model.jobs import PRIORITY_MAX, PRIORITY_MIN, Reason
@@ -33,11 +34,14 @@ from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed
 
 Isolation = Literal["loop", "thread", "process"]
 
+RESULT_TTL_S_MAX = 100 * 365 * 86_400
+
 # Running these again with the same bytes cannot end otherwise.
 _HOPELESS = (
     BadArguments,
     NotEncodable,
     PayloadTooLarge,
+    ResultExpired,
     UnknownSerializer,
     PickleRefused,
     MiddlewareBroke,
@@ -62,6 +66,8 @@ class TaskSpec:
     cpu_limit_s: float | None = None
     recycle_after_jobs: int | None = None
     result_limit_bytes: int = 256 * 1024
+    stores_result: bool = True
+    result_ttl_s: float | None = None
     around_attempt: tuple[Any, ...] = ()
     around_enqueue: tuple[Any, ...] = ()
     lanes: LaneRule | None = None
@@ -73,6 +79,15 @@ class TaskSpec:
     def retry_policy(self) -> Retry:
         """The policy in force: without one, a task has a single attempt."""
         return self.retry or _ONE_ATTEMPT
+
+    def result_of(self, value: Any) -> bytes | None:
+        """Return what is stored of the value that the function returned.
+
+        Raises: NotEncodable, PayloadTooLarge; neither for a task that stores nothing.
+        """
+        if not self.stores_result:
+            return None
+        return self.signature.encode_result(value, self.result_limit_bytes)
 
 
 _ONE_ATTEMPT = Retry(attempts=1)
@@ -189,6 +204,22 @@ def check_format(value: object) -> str | None:
     raise BadOption(
         "serializer", value, 'must be the name of one: "json", "msgpack", "pickle" or your own'
     )
+
+
+def check_results(store_result: object, result_ttl: Delay | None) -> tuple[bool, float | None]:
+    """Return whether results are stored, and for how many seconds.  Raises: BadOption."""
+    if not isinstance(store_result, bool):
+        raise BadOption("store_result", store_result, "must be True or False")
+    if result_ttl is None:
+        return store_result, None
+    if not store_result:
+        raise BadOption("result_ttl", result_ttl, "with store_result=False nothing is kept at all")
+    ttl_s = seconds_of("result_ttl", result_ttl)
+    if ttl_s == 0:
+        raise BadOption("result_ttl", result_ttl, "must be more than 0, or use store_result=False")
+    if ttl_s > RESULT_TTL_S_MAX:
+        raise BadOption("result_ttl", result_ttl, "must be at most 100 years")
+    return True, ttl_s
 
 
 def check_options(given: Mapping[str, object], known: Collection[str]) -> None:

@@ -13,6 +13,7 @@ from windlass.core.operations import Changes, hold_request
 from windlass.core.retry import Delay, seconds_of
 from windlass.core.why import Why, explain
 from windlass.engine.waiter import Waiter
+from windlass.engine.watcher import Watcher
 from windlass.errors import (
     HoldNotFound,
     JobNotFailed,
@@ -39,6 +40,7 @@ from windlass.model.jobs import (
     WorkerId,
 )
 from windlass.model.limits import decode_limits
+from windlass.model.progress import Progress
 from windlass.model.workers import WorkerRow
 from windlass.ports import Store
 
@@ -52,9 +54,11 @@ class Client:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._waiter = Waiter(store)
+        self._watcher = Watcher(store, self._waiter)
 
     async def close(self) -> None:
         """Stop waiting; those who still wait get a CancelledError.  The store stays open."""
+        await self._watcher.close()
         await self._waiter.close()
 
     async def enqueue(self, requests: Sequence[JobRequest]) -> list[JobId]:
@@ -119,6 +123,28 @@ class Client:
         except TimeoutError:
             late = next(iter(left))
             raise ResultTimeout(late, timeout_s or 0.0, (await self.get(late)).state) from None
+        finally:
+            await each.aclose()
+
+    async def progress(self, job_id: JobId) -> Progress | None:
+        """Return what a job's code said last of how far it is; None if it said nothing."""
+        return (await self._store.progress([job_id])).get(job_id)
+
+    async def each_progress(
+        self, job_id: JobId, *, timeout_s: float | None = None
+    ) -> AsyncGenerator[Progress, None]:
+        """Yield what a job's code said last, then each newer, until the job has ended.
+
+        Of what is said in quick succession only the newest is shown.
+        Raises: JobNotFound, ResultTimeout (the job goes on), StoreUnavailable.
+        """
+        await self.get(job_id)
+        each = self._watcher.each(job_id, timeout_s)
+        try:
+            async for progress in each:
+                yield progress
+        except TimeoutError:
+            raise ResultTimeout(job_id, timeout_s or 0.0, (await self.get(job_id)).state) from None
         finally:
             await each.aclose()
 

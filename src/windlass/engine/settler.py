@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -24,6 +24,7 @@ class Settler:
     """Holds ended attempts until the store has them.  An outage only makes it wait.
 
     Nothing is dropped here: whether a late outcome still counts is decided by its fence.
+    first:   awaited before each group is gathered, for what must be written before it.
     settled: told which outcomes are off our hands, and of each whether it was accepted.
     """
 
@@ -31,10 +32,12 @@ class Settler:
         self,
         store: Store,
         *,
+        first: Callable[[], Awaitable[None]],
         settled: Callable[[list[Transition], list[bool]], None],
         pulse: Pulse,
     ) -> None:
         self._store = store
+        self._first = first
         self._pulse = pulse
         self._settled = settled
         self._pending: list[Transition] = []
@@ -66,12 +69,24 @@ class Settler:
             self._pulse.rest()
             await self._wake.wait()
             self._pulse.beat()
+            await self._make_ready()
             batch = self._pending[:SETTLE_BATCH_MAX]
             await self._write(batch)
             del self._pending[: len(batch)]
             if not self._pending:
                 self._wake.clear()
                 self._drained.set()
+
+    async def _make_ready(self) -> None:
+        backoff_s = BACKOFF_FIRST_S
+        while True:
+            try:
+                return await self._first()
+            except UnavailableError as error:
+                log.warning("outcomes wait: %s", error)
+                self._pulse.beat(backoff_s)
+                await asyncio.sleep(backoff_s)
+                backoff_s = min(backoff_s * 2, BACKOFF_LAST_S)
 
     async def _write(self, batch: list[Transition]) -> None:
         backoff_s = BACKOFF_FIRST_S
@@ -116,6 +131,7 @@ def _unstorable(transition: Transition, error: Exception) -> Transition:
         after=State.FAILED,
         reason=Reason.ERROR,
         result=None,
+        result_ttl_s=None,
         error=encode_error(error_info(error)),
         error_type=_UNSTORABLE,
         failures=transition.failures + 1,

@@ -1,4 +1,4 @@
-"""Upkeep: makes the clock's moves when they are due, and prunes what is old."""
+"""Upkeep: makes the clock's moves when they are due, and drops what is old."""
 
 import asyncio
 import logging
@@ -13,6 +13,8 @@ log = logging.getLogger("windlass.upkeep")
 SWEEP_LIMIT = 1_000
 PRUNE_LIMIT = 1_000
 PRUNE_INTERVAL_S = 60.0
+RESULTS_LIMIT = 1_000
+RESULTS_INTERVAL_S = 10.0
 
 
 class Upkeep:
@@ -39,6 +41,7 @@ class Upkeep:
         self._on_lost = on_lost
         self._pulse = pulse
         self._prune_at = 0.0
+        self._look_at_results_at = 0.0
 
     async def run(self) -> None:
         """Sweep and prune for ever.  Raises: StoreUnavailable, for the caller to try again."""
@@ -53,6 +56,7 @@ class Upkeep:
                         swept.poisoned,
                     )
                     self._on_lost(swept.rescued + swept.poisoned)
+                await self._drop_results()
                 await self._prune()
                 due_s = self._sweep_s if swept.next_due_s is None else swept.next_due_s
                 pause_s = min(due_s, self._sweep_s)
@@ -61,6 +65,13 @@ class Upkeep:
                     await bell.wait(pause_s)
         finally:
             bell.close()
+
+    async def _drop_results(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now < self._look_at_results_at:
+            return
+        if await self._store.expire_results(RESULTS_LIMIT) < RESULTS_LIMIT:
+            self._look_at_results_at = now + RESULTS_INTERVAL_S
 
     async def _prune(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -1,7 +1,8 @@
 """The worker: claims jobs for its free slots, runs them, and settles how they ended.
 
-Four loops share one store: the lease keeper renews, the claimer fills slots, the
-settler writes outcomes in groups, upkeep makes the clock's moves.  A wake-up that is
+Five loops share one store: the lease keeper renews, the claimer fills slots, the settler
+writes outcomes in groups, the progress writer what attempts say meanwhile, upkeep makes the
+clock's moves.  A wake-up that is
 lost costs one poll interval; a store that is gone costs the time it is gone.
 """
 
@@ -23,13 +24,15 @@ from windlass.core.tasks import Isolation, TaskSpec, outcome_of, retry_delay_s
 from windlass.engine.lease import LeaseKeeper
 from windlass.engine.observers import Observers
 from windlass.engine.pools import Pools
+from windlass.engine.progress import ProgressWriter
 from windlass.engine.settler import Settler
 from windlass.engine.upkeep import Upkeep
 from windlass.engine.watchdog import Watchdog
-from windlass.errors import UnavailableError, UsageError
+from windlass.errors import ResultExpired, UnavailableError, UsageError
 from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, JobId
 from windlass.model.notices import Notice, NoticeKind, kind_of
 from windlass.model.outcomes import Cancelled, Failed, Outcome, Released, Transition, Unknown
+from windlass.model.progress import ProgressReport
 from windlass.model.topics import queue_topic
 from windlass.model.workers import WorkerInfo
 from windlass.ports import Bell, Executor, Store
@@ -60,6 +63,7 @@ class WorkerOptions:
     unknown_task_delay_s: float = 5.0
     claim_batch: int = CLAIM_BATCH_MAX
     retention_s: float | None = None
+    progress_s: float = 0.25
     jobs_max: int | None = None
     thread_slots: int | None = None
     process_slots: int | None = None
@@ -75,11 +79,11 @@ class Running:
 
     __slots__ = ("began_at", "claim", "context", "spec", "stopped", "task")
 
-    def __init__(self, claim: Claim, spec: TaskSpec, began_at: float, state: Any) -> None:
+    def __init__(self, claim: Claim, spec: TaskSpec, began_at: float, context: Context) -> None:
         self.claim = claim
         self.spec = spec
         self.began_at = began_at
-        self.context = Context(claim, state)
+        self.context = context
         self.task: asyncio.Task[None] | None = None
         self.stopped: Outcome | None = None
 
@@ -134,17 +138,19 @@ class Worker:
         self.jobs_started = 0
         self.jobs_done = 0
         self.has_backlog = False  # whether the last claim brought as much as there was room for
-        self._settler = Settler(store, settled=self._settled, pulse=self._watchdog.pulse("settle"))
-        self._keeper = LeaseKeeper(
+        self._progress = ProgressWriter(
             store,
-            new_info,
-            lease_s=options.lease_s,
-            renew_s=options.renew_s,
-            on_cancel=self._cancel,
-            on_lost=self._abandon,
-            on_drain=self._drain,
-            watchdog=self._watchdog,
+            interval_s=options.progress_s,
+            written=self._tell_of_progress if self._is_observed else None,
+            pulse=self._watchdog.pulse("progress"),
         )
+        self._settler = Settler(
+            store,
+            first=self._progress.write_last,
+            settled=self._settled,
+            pulse=self._watchdog.pulse("settle"),
+        )
+        self._keeper = self._make_keeper(new_info)
         self._upkeep = Upkeep(
             store,
             sweep_s=options.sweep_s,
@@ -152,6 +158,18 @@ class Worker:
             retention_s=options.retention_s,
             on_lost=self._lost,
             pulse=self._watchdog.pulse("upkeep"),
+        )
+
+    def _make_keeper(self, new_info: Callable[[], WorkerInfo]) -> LeaseKeeper:
+        return LeaseKeeper(
+            self._store,
+            new_info,
+            lease_s=self._options.lease_s,
+            renew_s=self._options.renew_s,
+            on_cancel=self._cancel,
+            on_lost=self._abandon,
+            on_drain=self._drain,
+            watchdog=self._watchdog,
         )
 
     @property
@@ -197,6 +215,7 @@ class Worker:
         keeper = self._spawn("lease", self._keeper.run)
         settler = self._spawn("settle", self._settler.run)
         upkeep = self._spawn("upkeep", self._upkeep.run)
+        progress = self._spawn("progress", self._progress.run)
         claimer = self._spawn("claim", self._claim_until_stopped)
         try:
             await claimer
@@ -204,7 +223,7 @@ class Worker:
         finally:
             await self._release_running()
             await self._let_settle()
-            await _end(upkeep, claimer, keeper, settler)
+            await _end(upkeep, claimer, keeper, settler, progress)
             await self._leave()
             self._tell_of_worker(NoticeKind.WORKER_STOPPED)
 
@@ -342,7 +361,8 @@ class Worker:
             log.warning("job %s: this worker knows no task %r", claim.job_id, claim.task)
             self._hand_over(claim, Unknown(self._options.unknown_task_delay_s))
             return
-        running = Running(claim, spec, self._now() if self._is_observed else 0.0, self._state)
+        context = Context(claim, self._state, self._progress.note)
+        running = Running(claim, spec, self._now() if self._is_observed else 0.0, context)
         self._running[claim.job_id] = running
         self.jobs_started += 1
         self._pools.enter(claim.queue, spec.isolation)
@@ -383,7 +403,7 @@ class Worker:
     async def _with_inputs(self, spec: TaskSpec, claim: Claim) -> Claim:
         """Return the claim with the results of the jobs for which it waited as arguments.
 
-        Raises: BadArguments, where they do not fit.
+        Raises: BadArguments, where they do not fit; ResultExpired, where one is gone.
         """
         while True:
             try:
@@ -396,6 +416,8 @@ class Worker:
         for one in inputs:
             if one.slot is None:
                 continue
+            if one.expired_at is not None:
+                raise ResultExpired(one.parent, one.task, one.expired_at)
             giver = self._specs.get(one.task, spec)
             value = giver.signature.plain_result(one.result)
             if one.position is None:
@@ -412,6 +434,8 @@ class Worker:
 
     def _settle(self, running: Running, outcome: Outcome) -> None:
         spec, claim = running.spec, running.claim
+        if running.context.last_progress is not None:
+            self._progress.end(running.context)
         delay_s = None
         if isinstance(outcome, Failed):
             if running.context.cancel_requested:
@@ -427,7 +451,7 @@ class Worker:
                     outcome.error.message,
                     "" if delay_s is None else f"; again in {outcome.after_s or delay_s:.3g} s",
                 )
-        self._hand_over(claim, outcome, delay_s, running.began_at)
+        self._hand_over(claim, outcome, delay_s, running.began_at, spec.result_ttl_s)
 
     def _hand_over(
         self,
@@ -435,13 +459,14 @@ class Worker:
         outcome: Outcome,
         delay_s: float | None = None,
         began_at: float | None = None,
+        result_ttl_s: float | None = None,
     ) -> None:
         if claim.lane is not None:
             self._limited.add(claim.job_id)
         if self._is_observed:
             seconds = None if began_at is None else self._now() - began_at
             self._ended[claim.job_id, claim.fence] = claim, seconds
-        self._settler.add(after_attempt(claim, outcome, delay_s))
+        self._settler.add(after_attempt(claim, outcome, delay_s, result_ttl_s))
 
     def _cancel(self, job_ids: Sequence[JobId]) -> None:
         for job_id in job_ids:
@@ -492,6 +517,20 @@ class Worker:
                 attempt=claim.attempt,
                 worker=self._keeper.info.id,
                 **facts,
+            )
+        )
+
+    def _tell_of_progress(self, context: Context, report: ProgressReport) -> None:
+        self._observers.tell(
+            Notice(
+                kind=NoticeKind.PROGRESSED,
+                job_id=context.job_id,
+                task=context.task,
+                queue=context.queue,
+                attempt=context.attempt,
+                worker=self._keeper.info.id,
+                fraction=report.fraction,
+                message=report.message,
             )
         )
 

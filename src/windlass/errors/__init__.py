@@ -36,6 +36,7 @@ WindlassError
 │   ├── WouldDeadlock           a blocking call in the event loop that would have to serve it
 │   ├── NotInAttempt            context() was called outside of a running task
 │   ├── NotInjected             a parameter which only an attempt fills was used in a plain call
+│   ├── ResultExpired           the job's result was kept for a time, which is over
 │   └── ResultTimeout           the job did not end within the time given
 ├── UnavailableError        the operator; trying again may help
 │   └── StoreUnavailable        the store does not answer
@@ -114,6 +115,7 @@ from windlass.errors.usage import (
     NotIncluded,
     NotInjected,
     PayloadTooLarge,
+    ResultExpired,
     ResultTimeout,
     TaskNotFound,
     TooManyHolds,
@@ -155,6 +157,7 @@ __all__ = [
     "NotInjected",
     "PayloadTooLarge",
     "PickleRefused",
+    "ResultExpired",
     "ResultTimeout",
     "SchemaMissing",
     "SchemaTooNew",

@@ -1,5 +1,7 @@
 """What the caller must change."""
 
+from datetime import datetime
+
 from windlass.errors.roots import UsageError
 
 
@@ -215,6 +217,26 @@ class NotInjected(UsageError, AttributeError):
         return (
             f"{self.attribute!r} was asked of INJECTED: nobody makes the dependencies of a plain "
             "call; pass this argument by hand"
+        )
+
+
+class ResultExpired(UsageError):
+    """The job succeeded, and its result was dropped when its ``result_ttl`` was over.
+
+    ``expired_at`` is when that was; aware, in UTC.
+    """
+
+    def __init__(self, job_id: str, task: str, expired_at: datetime) -> None:
+        super().__init__(job_id, task, expired_at)
+        self.job_id = job_id
+        self.task = task
+        self.expired_at = expired_at
+
+    def __str__(self) -> str:
+        until = self.expired_at.isoformat(timespec="seconds")
+        return (
+            f"job {self.job_id} ({self.task}) succeeded, but its result was only kept until "
+            f"{until}; ask sooner, or raise the result_ttl of the task"
         )
 
 

@@ -16,7 +16,7 @@ def attempt_plain(spec: TaskSpec, claim: Claim, context: Context) -> Outcome:
     try:
         args, kwargs = spec.signature.decode(claim.payload, claim.fingerprint)
         value = spec.function(*args, **kwargs)
-        return Succeeded(spec.signature.encode_result(value, spec.result_limit_bytes))
+        return Succeeded(spec.result_of(value))
     except BaseException as error:
         return _ended_by(spec, error, context)
 
@@ -30,7 +30,7 @@ async def attempt_async(spec: TaskSpec, claim: Claim, context: Context) -> Outco
     try:
         args, kwargs = spec.signature.decode(claim.payload, claim.fingerprint)
         value = await spec.function(*args, **kwargs)
-        return Succeeded(spec.signature.encode_result(value, spec.result_limit_bytes))
+        return Succeeded(spec.result_of(value))
     except BaseException as error:
         if isinstance(error, asyncio.CancelledError) and is_cancelled():
             raise
@@ -50,7 +50,7 @@ async def attempt_limited(
         args, kwargs = spec.signature.decode(claim.payload, claim.fingerprint)
         async with limit:
             value: Any = await spec.function(*args, **kwargs)
-        return Succeeded(spec.signature.encode_result(value, spec.result_limit_bytes))
+        return Succeeded(spec.result_of(value))
     except BaseException as error:
         if isinstance(error, asyncio.CancelledError) and is_cancelled():
             raise

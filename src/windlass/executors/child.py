@@ -28,6 +28,7 @@ from windlass.errors import AppNotFound, TaskNotFound
 from windlass.executors import frames
 from windlass.executors.attempt import attempt_async, attempt_plain
 from windlass.executors.budget import held_to_budget
+from windlass.executors.telling import Teller
 from windlass.model.outcomes import Failed, Outcome
 
 SCRIPT_NAME = "__windlass_main__"  # for a script whose own name is taken
@@ -96,11 +97,12 @@ def serve(connection: socket.socket) -> None:
         return
     connection.sendall(frames.pack(frames.Ready()))
     own_pid = os.getpid()
+    teller = Teller(connection.sendall)
     while isinstance(start := receive(connection), frames.Start):
-        outcome = run(module, specs, start)
+        outcome = run(module, specs, start, teller)
         if os.getpid() != own_pid:  # user code forked, and this copy came back from it
             os._exit(0)
-        connection.sendall(frames.pack(frames.Ended(outcome)))
+        teller.end(outcome)
 
 
 def receive(connection: socket.socket) -> frames.ToChild | None:
@@ -122,15 +124,16 @@ def _receive_exactly(connection: socket.socket, size_bytes: int) -> bytes | None
     return bytes(parts)
 
 
-def run(module: str, specs: Mapping[str, TaskSpec], start: frames.Start) -> Outcome:
+def run(module: str, specs: Mapping[str, TaskSpec], start: frames.Start, teller: Teller) -> Outcome:
     """Run one attempt and say how it ended."""
     claim = start.claim
     spec = find_spec(module, specs, claim.task)
     if spec is None:
         return Failed(error_info(TaskNotFound(claim.task, nearest(claim.task, specs))))
     spec.signature.rename(claim.task)
-    context = Context(claim)
+    context = Context(claim, on_news=teller.note)
     context.deadline = start.deadline
+    teller.begin(context)
     try:
         with held_to_budget(spec):
             if spec.is_async:

@@ -2,8 +2,9 @@
 
 A frame is four bytes of length, big-endian, and one tagged struct in MessagePack.
 The worker says ``Hello``, hears ``Ready`` or ``StartFailed``, then says ``Start`` and
-hears ``Ended``, once per attempt.  Plain data in both directions: nothing is unpickled, but
-for payloads and results of tasks which ask for it, and these are signed.
+hears ``Ended``, once per attempt, with any number of ``Progressed`` before it.  Plain data
+in both directions: nothing is unpickled, but for payloads and results of tasks which ask
+for it, and these are signed.
 """
 
 import struct
@@ -53,8 +54,15 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
     outcome: Outcome
 
 
+class Progressed(msgspec.Struct, frozen=True, tag=True):
+    """The attempt says how far it is."""
+
+    fraction: float
+    message: str
+
+
 ToChild = Hello | Start
-FromChild = Ready | StartFailed | Ended
+FromChild = Ready | StartFailed | Progressed | Ended
 
 
 def pack(frame: ToChild | FromChild) -> bytes:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from windlass.core.tasks import TaskSpec, outcome_told
 from windlass.errors import (
     AppNotFound,
     AttemptTimeout,
+    BadOption,
     ChildDied,
     CpuExceeded,
     MemoryExceeded,
@@ -156,7 +157,8 @@ class ProcessExecutor:
             enforcing = asyncio.create_task(child.kill_over_budget(spec))
         try:
             async with asyncio.timeout(spec.timeout_s):
-                answer = await child.ask(start, spec.result_limit_bytes + FRAME_SLACK_BYTES)
+                limit_bytes = spec.result_limit_bytes + FRAME_SLACK_BYTES
+                answer = await child.ask(start, limit_bytes, context.progress)
         except TimeoutError:
             child.kill()
             assert spec.timeout_s is not None
@@ -274,19 +276,31 @@ class _Child:
             return False
         return False  # closed, or it talks unasked
 
-    async def ask(self, frame: frames.ToChild, limit_bytes: int) -> frames.FromChild | None:
-        """Send a frame and return the answer; None if the child dies or talks nonsense."""
+    async def ask(
+        self,
+        frame: frames.ToChild,
+        limit_bytes: int,
+        progressed: Callable[[float, str], None] | None = None,
+    ) -> frames.FromChild | None:
+        """Send a frame and return the answer; None if the child dies or talks nonsense.
+
+        progressed: told how far the attempt is, until the answer comes.
+        """
         try:
             await self._loop.sock_sendall(self._socket, frames.pack(frame))
-            head = await self._receive(frames.HEAD.size)
-            size_bytes = frames.HEAD.unpack(head)[0]
-            if size_bytes > limit_bytes:
-                self._broke = f"it sent a frame of {size_bytes:,} bytes"
-                return None
-            return frames.from_child.decode(await self._receive(size_bytes))
+            while True:
+                head = await self._receive(frames.HEAD.size)
+                size_bytes = frames.HEAD.unpack(head)[0]
+                if size_bytes > limit_bytes:
+                    self._broke = f"it sent a frame of {size_bytes:,} bytes"
+                    return None
+                answer = frames.from_child.decode(await self._receive(size_bytes))
+                if progressed is None or not isinstance(answer, frames.Progressed):
+                    return answer
+                progressed(answer.fraction, answer.message)
         except (OSError, EOFError):
             return None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, BadOption) as error:
             self._broke = f"it sent a frame that cannot be read ({error})"
             return None
 

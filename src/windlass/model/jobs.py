@@ -77,13 +77,17 @@ class Edge(msgspec.Struct, frozen=True, gc=False):
 
 
 class Input(msgspec.Struct, frozen=True):
-    """What a job gets from one that it waited for, which has succeeded."""
+    """What a job gets from one that it waited for, which has succeeded.
+
+    expired_at: when the time of the result was over, if it is gone for that.
+    """
 
     parent: JobId
     task: str
     slot: str | None
     position: int | None
     result: bytes | None
+    expired_at: datetime | None = None
 
 
 class JobRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -201,10 +205,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     held_by: str | None = None
     fingerprint: int | None = None
     upstream: int | None = None
+    result_until: datetime | None = None
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """How a terminal job ended: all that a waiter needs."""
+    """How a terminal job ended: all that a waiter needs.
+
+    expired_at: when the time of its result was over; None if it is there, or there was none.
+    """
 
     job_id: JobId
     task: str
@@ -212,6 +220,7 @@ class Finished(msgspec.Struct, frozen=True):
     reason: Reason | None
     result: bytes | None
     error: bytes | None
+    expired_at: datetime | None = None
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):

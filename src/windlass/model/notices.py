@@ -14,6 +14,7 @@ class NoticeKind(StrEnum):
     ENQUEUED = "enqueued"  # a new job is in the store
     CLAIMED = "claimed"  # a worker holds it
     STARTED = "started"  # its attempt begins
+    PROGRESSED = "progressed"  # its attempt says how far it is, and the store has it
     SUCCEEDED = "succeeded"
     RETRIED = "retried"  # the attempt failed, and there will be another
     FAILED = "failed"  # the attempt failed, and it was the last
@@ -29,7 +30,8 @@ class NoticeKind(StrEnum):
 class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One thing that has happened.  What does not apply is None.
 
-    seconds: how long the attempt ran, for the kinds that end one.
+    seconds:  how long the attempt ran, for the kinds that end one.
+    fraction, message: how far it is, for ``progressed``.
     """
 
     kind: NoticeKind
@@ -42,6 +44,8 @@ class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     reason: Reason | None = None
     error_type: str | None = None
     count: int = 1
+    fraction: float | None = None
+    message: str | None = None
 
 
 def kind_of(transition: Transition) -> NoticeKind:

@@ -68,7 +68,8 @@ class Transition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ``attempt`` and ``failures`` are the row's new values.  ``delay_s`` counts from
     the store's now and only for ``after`` in {queued, scheduled}.  ``actor`` names
     the operator whose act this is; with it, or with an error, an event row is
-    written in the same transaction.
+    written in the same transaction.  ``result_ttl_s`` counts from the store's now; after it
+    the result may be dropped.
     """
 
     job_id: JobId
@@ -83,3 +84,4 @@ class Transition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     error: bytes | None = None
     error_type: str | None = None
     actor: str | None = None
+    result_ttl_s: float | None = None

@@ -3,6 +3,7 @@
 from windlass.model.jobs import WorkerId
 
 DONE = "done"  # some job reached a terminal state
+PROGRESS = "progress"  # some attempts said how far they are
 CLOCK = "clock"  # some job was scheduled: the sleeper may have to wake earlier
 
 

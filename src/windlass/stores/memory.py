@@ -14,12 +14,8 @@ from msgspec.structs import replace as with_
 from windlass.core import lifecycle
 from windlass.core.admission import (
     PLAIN,
-    Admission,
-    Head,
     Place,
-    fill_from,
     holders_of,
-    usage_of,
 )
 from windlass.core.holds import Candidate, Standing, holding, open_queues
 from windlass.core.lifecycle import UPSTREAM_FAILED, encode_error, upstream_error
@@ -47,10 +43,11 @@ from windlass.model.jobs import (
     State,
     WorkerId,
 )
-from windlass.model.limits import Holder, Limits, decode_limits
+from windlass.model.limits import Holder, Limits
 from windlass.model.once import Once
 from windlass.model.outcomes import Transition
-from windlass.model.topics import CLOCK, DONE, queue_topic, worker_topic
+from windlass.model.progress import REPORT_BATCH_MAX, Progress, ProgressReport
+from windlass.model.topics import CLOCK, DONE, PROGRESS, queue_topic, worker_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell, Clock
 from windlass.stores.bell import Alarm, EventBell
@@ -58,9 +55,11 @@ from windlass.stores.memory_rows import (
     NOT_STARTED,
     MemoryData,
     Worker,
+    admitted,
     after,
     backlog_order,
     claim_of,
+    finished_from,
     fits,
     is_dead_letter,
     is_expired,
@@ -218,7 +217,9 @@ class MemoryStore:
         found = []
         for edge in self.data.edges.get(job_id, ()):
             parent = self.data.jobs[edge.parent]
-            found.append(Input(parent.id, parent.task, edge.slot, edge.position, parent.result))
+            gives = finished_from(parent)
+            into = edge.slot, edge.position
+            found.append(Input(parent.id, parent.task, *into, gives.result, gives.expired_at))
         return found
 
     def _insert(self, request: JobRequest, now: datetime) -> JobId:
@@ -267,26 +268,7 @@ class MemoryStore:
             self.data.put(held)
             self._record(job, held, now)
         ready.sort(key=lambda job: (-job.priority, job.due_at, job.id))
-        heads: dict[Place, list[Head]] = {}
-        for job in ready:
-            place = PLAIN if job.lane is None else (job.queue, job.lane)
-            heads.setdefault(place, []).append(Head(job.id, job.priority, us(job.due_at)))
-        lanes = {
-            (job.queue, job.lane): decode_limits(job.limits)
-            for job in ready
-            if job.lane is not None and job.limits is not None
-        }
-        running = (job.limits for job in self.data.in_state(State.RUNNING))
-        usage = usage_of((limits, 1) for limits in running if limits is not None)
-        admission = Admission(limit, us(now), usage, self.data.paces.values())
-        plain = heads.get(PLAIN, [])
-        fill_from(
-            admission,
-            lanes,
-            plain,
-            self._last_place,
-            lambda wanted: {place: heads[place][:count] for place, count in wanted.items()},
-        )
+        admission = admitted(self.data, ready, limit, us(now), self._last_place)
         self._last_place = admission.last_place or self._last_place
         self.data.paces.update({(pace.name, pace.key): pace for pace in admission.paces})
         if admission.wake_in_us is not None:
@@ -488,9 +470,7 @@ class MemoryStore:
         """Return how those of ``job_ids`` which have ended did end."""
         found = (self.data.jobs.get(job_id) for job_id in job_ids)
         return {
-            job.id: Finished(job.id, job.task, job.state, job.reason, job.result, job.error)
-            for job in found
-            if job is not None and job.state in TERMINAL
+            job.id: finished_from(job) for job in found if job is not None and job.state in TERMINAL
         }
 
     async def get(self, job_id: JobId) -> Job | None:
@@ -572,6 +552,26 @@ class MemoryStore:
             self._move(with_(job, held_by=None), State.QUEUED, None, now)
         return len(lifted)
 
+    async def report_progress(self, reports: Sequence[ProgressReport]) -> list[bool]:
+        """Keep how far attempts are, each only while its job runs under its fence."""
+        assert len(reports) <= REPORT_BATCH_MAX
+        now = self._clock.now()
+        kept = []
+        for report in reports:
+            job = self.data.jobs.get(report.job_id)
+            holds = job is not None and (job.state, job.fence) == (State.RUNNING, report.fence)
+            if holds:
+                said = Progress(report.fraction, report.message, now)
+                self.data.progress[report.job_id] = said
+                self.data.ring(PROGRESS)
+            kept.append(holds)
+        return kept
+
+    async def progress(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Progress]:
+        """Return what those of the jobs that ever said how far they are said last."""
+        found = self.data.progress
+        return {job_id: found[job_id] for job_id in job_ids if job_id in found}
+
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state."""
         return dict(Counter((job.queue, job.state) for job in self.data.jobs.values()))
@@ -620,6 +620,22 @@ class MemoryStore:
         for job_id in ended:
             self.data.drop(job_id)
         return len(ended)
+
+    async def expire_results(self, limit: int) -> int:
+        """Drop up to ``limit`` results whose time is over; count them."""
+        now = self._clock.now()
+        late = [
+            job
+            for job in self.data.in_state(State.SUCCEEDED)
+            if job.result is not None
+            and job.result_until is not None
+            and job.result_until <= now
+            and not self.data.is_needed(job.id)
+        ]
+        late.sort(key=lambda job: job.result_until or now)
+        for job in late[:limit]:
+            self.data.put(with_(job, result=None))
+        return len(late[:limit])
 
     async def prune(self, older_than_s: float, limit: int) -> int:
         """Delete up to ``limit`` jobs that ended that long ago (dead letters stay)."""

@@ -1,5 +1,6 @@
 """The rows of the store in memory, and what each move makes of one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -7,6 +8,7 @@ from msgspec import UNSET
 from msgspec.structs import replace as with_
 
 from windlass.core import lifecycle
+from windlass.core.admission import PLAIN, Admission, Head, Place, fill_from, usage_of
 from windlass.core.once import Mark
 from windlass.model.holds import Hold, HoldId
 from windlass.model.jobs import (
@@ -17,6 +19,7 @@ from windlass.model.jobs import (
     DeadLetters,
     Edge,
     Event,
+    Finished,
     Job,
     JobFilter,
     JobId,
@@ -25,8 +28,9 @@ from windlass.model.jobs import (
     State,
     WorkerId,
 )
-from windlass.model.limits import PaceState
+from windlass.model.limits import PaceState, decode_limits
 from windlass.model.outcomes import Transition
+from windlass.model.progress import Progress
 from windlass.model.workers import WorkerInfo
 from windlass.stores.bell import EventBell
 
@@ -66,6 +70,7 @@ class MemoryData:
     edges: dict[JobId, list[Edge]] = field(default_factory=dict)
     children: dict[JobId, list[JobId]] = field(default_factory=dict)
     marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
+    progress: dict[JobId, Progress] = field(default_factory=dict)
     bells: list[EventBell] = field(default_factory=list)
     swept_at: datetime | None = None
 
@@ -90,6 +95,7 @@ class MemoryData:
         self.events.pop(job_id, None)
         self.edges.pop(job_id, None)
         self.children.pop(job_id, None)
+        self.progress.pop(job_id, None)
 
     def is_needed(self, job_id: JobId) -> bool:
         """Tell whether a job that waited for this one may still ask for its result."""
@@ -105,6 +111,33 @@ class MemoryData:
         for bell in self.bells:
             if topic in bell.topics:
                 bell.ring()
+
+
+def admitted(
+    data: MemoryData, ready: Sequence[Job], room: int, now_us: int, after: Place
+) -> Admission:
+    """Return which of the queued jobs may start, in the order in which they would."""
+    heads: dict[Place, list[Head]] = {}
+    for job in ready:
+        place = PLAIN if job.lane is None else (job.queue, job.lane)
+        heads.setdefault(place, []).append(Head(job.id, job.priority, us(job.due_at)))
+    lanes = {
+        (job.queue, job.lane): decode_limits(job.limits)
+        for job in ready
+        if job.lane is not None and job.limits is not None
+    }
+    running = (job.limits for job in data.in_state(State.RUNNING))
+    usage = usage_of((limits, 1) for limits in running if limits is not None)
+    admission = Admission(room, now_us, usage, data.paces.values())
+    plain = heads.get(PLAIN, [])
+    fill_from(
+        admission,
+        lanes,
+        plain,
+        after,
+        lambda wanted: {place: heads[place][:count] for place, count in wanted.items()},
+    )
+    return admission
 
 
 def claim_of(job: Job) -> Claim:
@@ -194,6 +227,11 @@ def after(transition: Transition, job: Job, now: datetime) -> Job:
         worker=job.worker if after is State.RUNNING else None,
         held_by=None,
         result=transition.result,
+        result_until=(
+            None
+            if transition.result_ttl_s is None
+            else now + timedelta(seconds=transition.result_ttl_s)
+        ),
         error=job.error if transition.error is None else transition.error,
         error_type=job.error_type if transition.error is None else transition.error_type,
         due_at=now + timedelta(seconds=transition.delay_s) if again else job.due_at,
@@ -204,6 +242,12 @@ def after(transition: Transition, job: Job, now: datetime) -> Job:
 def us(instant: datetime) -> int:
     """Return the microseconds from 1970 to an instant."""
     return (instant - EPOCH) // timedelta(microseconds=1)
+
+
+def finished_from(job: Job) -> Finished:
+    """Return how an ended job ended."""
+    expired_at = job.result_until if job.result is None else None
+    return Finished(job.id, job.task, job.state, job.reason, job.result, job.error, expired_at)
 
 
 def is_expired(job: Job, now: datetime) -> bool:

@@ -30,7 +30,11 @@ LOST = (
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
 # Another transaction won; nothing was written.
-CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+CONFLICTS = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.ForeignKeyViolationError,  # a job was deleted while its progress was written
+)
 MISSING = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 FORBIDDEN = (asyncpg.InsufficientPrivilegeError, asyncpg.ReadOnlySQLTransactionError)
 WRONG_URL = (

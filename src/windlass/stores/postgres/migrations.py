@@ -233,6 +233,23 @@ CREATE TABLE windlass_marks (
 CREATE INDEX windlass_marks_until ON windlass_marks (until_us);
 """
 
+RESULTS = """
+ALTER TABLE windlass_jobs ADD COLUMN result_until timestamptz;
+CREATE INDEX windlass_jobs_results ON windlass_jobs (result_until)
+    WHERE result_until IS NOT NULL AND result IS NOT NULL;
+
+CREATE TABLE windlass_progress (
+    job_id   text COLLATE "C" PRIMARY KEY REFERENCES windlass_jobs (id) ON DELETE CASCADE,
+    fence    bigint NOT NULL,
+    fraction float8 NOT NULL CHECK (fraction BETWEEN 0 AND 1),
+    message  text NOT NULL,
+    at       timestamptz NOT NULL
+);
+-- Written again and again: half of each page is room for the next version, beside the last.
+ALTER TABLE windlass_progress SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+"""
+
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
@@ -241,5 +258,6 @@ MIGRATIONS = (
     Migration(5, "fingerprints of payloads", FINGERPRINT),
     Migration(6, "edges between jobs", EDGES),
     Migration(7, "marks of repeated calls", MARKS),
+    Migration(8, "results and progress", RESULTS),
 )
 NEWEST = MIGRATIONS[-1].number

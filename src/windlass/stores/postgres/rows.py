@@ -128,6 +128,7 @@ def settle_columns(steps: Sequence[Transition]) -> list[list[Any]]:
         [step.result for step in steps],
         [step.error for step in steps],
         [step.error_type for step in steps],
+        [step.result_ttl_s for step in steps],
     ]
 
 
@@ -163,12 +164,14 @@ def job_from_row(row: Row) -> Job:
         held_by=row[26],
         fingerprint=row[27],
         upstream=row[28],
+        result_until=row[29],
     )
 
 
 def finished_from_row(row: Row) -> Finished:
     """Return the end that a row of ``FIND_RESULTS`` tells."""
-    return Finished(row[0], row[1], State(row[2]), _reason(row[3]), row[4], row[5])
+    job_id, task, state, reason, result, error, expired_at = row
+    return Finished(job_id, task, State(state), _reason(reason), result, error, expired_at)
 
 
 def event_from_row(row: Row) -> Event:

@@ -321,17 +321,18 @@ WITH moved AS (
            held_by = NULL,
            result = step.result,
            error = coalesce(step.error, job.error),
-           error_type = coalesce(step.error_type, job.error_type)
+           error_type = coalesce(step.error_type, job.error_type),
+           result_until = now() + make_interval(secs => result_ttl_s)
       FROM (SELECT *, after IN ('scheduled', 'queued') AS again,
                    after IN ('succeeded', 'failed', 'cancelled', 'skipped') AS ends
               FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::int[],
                           $6::int[], $7::text[], $8::float8[], $9::bytea[], $10::bytea[],
-                          $11::text[]) WITH ORDINALITY
+                          $11::text[], $12::float8[]) WITH ORDINALITY
                 AS step (id, fence, before, after, attempt, failures, reason, delay_s, result,
-                         error, error_type, position)) AS step
+                         error, error_type, result_ttl_s, position)) AS step
      WHERE job.id = step.id AND job.state = step.before AND job.fence = step.fence
        AND (after <> 'running' OR (job.reason IS NULL AND step.reason = 'cancel_requested'))
-       AND (job.downstream IS NULL OR $12)
+       AND (job.downstream IS NULL OR $13)
     RETURNING position, job.state, job.queue, job.worker
 )
 SELECT (SELECT array_agg(position) FROM moved),
@@ -519,14 +520,9 @@ NOTIFY = "SELECT pg_notify('windlass', topic) FROM unnest($1::text[]) AS topics 
 JOB_COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, losses, fence, worker,
        payload, result, error, error_type, unique_key, retry_of, created_at, due_at, expires_at,
        started_at, ended_at, resolved_at, headers, lane, limits, held_by,
-       fingerprint, upstream"""
+       fingerprint, upstream, result_until"""
 
 GET_JOB = f"SELECT {JOB_COLUMNS} FROM windlass_jobs WHERE id = $1"  # noqa: S608
-
-FIND_RESULTS = """
-SELECT id, task, state, reason, result, error FROM windlass_jobs
- WHERE id = ANY ($1::text[]) AND ended_at IS NOT NULL
-"""
 
 # Index: the primary key, read backwards.
 LIST_JOBS = f"""

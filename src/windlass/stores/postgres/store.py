@@ -29,11 +29,19 @@ from windlass.model.jobs import (
 )
 from windlass.model.limits import Holder, Limits
 from windlass.model.outcomes import Transition
+from windlass.model.progress import REPORT_BATCH_MAX, Progress, ProgressReport
 from windlass.model.topics import DONE, queue_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell
 from windlass.stores.bell import Alarm
-from windlass.stores.postgres import edge_sql, hold_sql, migrations, sql
+from windlass.stores.postgres import (
+    edge_sql,
+    hold_sql,
+    migrations,
+    progress,
+    results,
+    sql,
+)
 from windlass.stores.postgres.claiming import Claiming, paces_of
 from windlass.stores.postgres.connection import Connection, Pool
 from windlass.stores.postgres.edges import advance, insert_keyed, insert_linked
@@ -315,7 +323,7 @@ class PostgresStore:
 
     async def results(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Finished]:
         """Return how those of ``job_ids`` which have ended did end."""
-        rows = await self._fetch(sql.FIND_RESULTS, list(job_ids))
+        rows = await self._fetch(results.FIND_RESULTS, list(job_ids))
         return {row[0]: finished_from_row(row) for row in rows}
 
     async def get(self, job_id: JobId) -> Job | None:
@@ -380,6 +388,21 @@ class PostgresStore:
         """Return the holds in force, oldest first."""
         return [hold_from_row(row) for row in await self._fetch(hold_sql.LIST_HOLDS)]
 
+    # -- progress ------------------------------------------------------------
+
+    async def report_progress(self, reports: Sequence[ProgressReport]) -> list[bool]:
+        """Keep how far attempts are, each only while its job runs under its fence."""
+        assert len(reports) <= REPORT_BATCH_MAX
+        rows = await self._fetch(progress.KEEP_PROGRESS, *progress.report_columns(reports))
+        return progress.kept_of(rows, reports)
+
+    async def progress(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Progress]:
+        """Return what those of the jobs that ever said how far they are said last."""
+        rows = await self._fetch(progress.FIND_PROGRESS, list(job_ids))
+        return {row[0]: progress.progress_from_row(row) for row in rows}
+
+    # -- looking and cleaning up ---------------------------------------------
+
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state."""
         rows = await self._fetch(sql.COUNT_JOBS)
@@ -424,6 +447,11 @@ class PostgresStore:
         """Delete those of the jobs which have ended, with their events; count them."""
         [[deleted]] = await self._fetch(sql.DELETE_ENDED, list(job_ids))
         return int(deleted)
+
+    async def expire_results(self, limit: int) -> int:
+        """Drop up to ``limit`` results whose time is over; count them."""
+        [[dropped]] = await self._fetch(results.DROP_RESULTS, limit)
+        return int(dropped)
 
     async def prune(self, older_than_s: float, limit: int) -> int:
         """Delete up to ``limit`` jobs that ended that long ago (dead letters stay)."""

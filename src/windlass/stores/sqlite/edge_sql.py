@@ -33,7 +33,8 @@ RETURNING downstream
 """
 
 LIST_INPUTS = """
-SELECT edge.parent_id, parent.task, edge.slot, edge.position, parent.result
+SELECT edge.parent_id, parent.task, edge.slot, edge.position, parent.result,
+       CASE WHEN parent.result IS NULL THEN parent.result_until END
   FROM windlass_edges AS edge JOIN windlass_jobs AS parent ON parent.id = edge.parent_id
  WHERE edge.child_id = :id
  ORDER BY edge.place

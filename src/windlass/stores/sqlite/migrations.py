@@ -203,6 +203,20 @@ CREATE TABLE windlass_marks (
 CREATE INDEX windlass_marks_until ON windlass_marks (until_us);
 """
 
+RESULTS = """
+ALTER TABLE windlass_jobs ADD COLUMN result_until INTEGER;
+CREATE INDEX windlass_jobs_results ON windlass_jobs (result_until)
+    WHERE result_until IS NOT NULL AND result IS NOT NULL;
+
+CREATE TABLE windlass_progress (
+    job_id   TEXT    PRIMARY KEY,
+    fence    INTEGER NOT NULL,
+    fraction REAL    NOT NULL CHECK (fraction BETWEEN 0 AND 1),
+    message  TEXT    NOT NULL,
+    at       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
@@ -211,5 +225,6 @@ MIGRATIONS = (
     Migration(5, "fingerprints of payloads", FINGERPRINT),
     Migration(6, "edges between jobs", EDGES),
     Migration(7, "marks of repeated calls", MARKS),
+    Migration(8, "results and progress", RESULTS),
 )
 NEWEST = MIGRATIONS[-1].number

@@ -8,7 +8,17 @@ import msgspec
 
 from windlass.core.holds import Standing
 from windlass.model.holds import Hold
-from windlass.model.jobs import Claim, DeadLetters, Event, Finished, Job, JobRequest, Reason, State
+from windlass.model.jobs import (
+    Claim,
+    DeadLetters,
+    Event,
+    Finished,
+    Input,
+    Job,
+    JobRequest,
+    Reason,
+    State,
+)
 from windlass.model.workers import WorkerRow
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,12 +116,21 @@ def job_from_row(row: Row) -> Job:
         held_by=row[26],
         fingerprint=row[27],
         upstream=row[28],
+        result_until=_instant(row[29]),
     )
 
 
 def finished_from_row(row: Row) -> Finished:
     """Return the end that a row of ``FIND_RESULT`` tells."""
-    return Finished(row[0], row[1], State(row[2]), _reason(row[3]), row[4], row[5])
+    job_id, task, state, reason, result, error, expired_at = row
+    ended = State(state), _reason(reason)
+    return Finished(job_id, task, *ended, result, error, _instant(expired_at))
+
+
+def input_from_row(row: Row) -> Input:
+    """Return what a row of ``LIST_INPUTS`` gives."""
+    parent, task, slot, position, result, expired_at = row
+    return Input(parent, task, slot, position, result, _instant(expired_at))
 
 
 def event_from_row(row: Row) -> Event:

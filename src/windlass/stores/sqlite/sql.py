@@ -100,7 +100,8 @@ SELECT id, fence, attempt, failures, task, queue, payload, headers, lane, finger
 END_JOB = """
 UPDATE windlass_jobs
    SET state = ?, reason = ?, attempt = ?, failures = ?, worker = NULL, result = ?,
-       error = coalesce(?, error), error_type = coalesce(?, error_type), ended_at = ?
+       error = coalesce(?, error), error_type = coalesce(?, error_type), ended_at = ?,
+       result_until = ?
  WHERE id = ? AND state = ? AND fence = ? AND downstream IS NULL
 """
 
@@ -108,7 +109,8 @@ UPDATE windlass_jobs
 END_PARENT = """
 UPDATE windlass_jobs
    SET state = ?, reason = ?, attempt = ?, failures = ?, worker = NULL, result = ?,
-       error = coalesce(?, error), error_type = coalesce(?, error_type), ended_at = ?
+       error = coalesce(?, error), error_type = coalesce(?, error_type), ended_at = ?,
+       result_until = ?
  WHERE id = ? AND state = ? AND fence = ? AND downstream IS NOT NULL
 """
 
@@ -273,12 +275,13 @@ RETURNING queue
 JOB_COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, losses, fence, worker,
        payload, result, error, error_type, unique_key, retry_of, created_at, due_at, expires_at,
        started_at, ended_at, resolved_at, headers, lane, limits, held_by,
-       fingerprint, upstream"""
+       fingerprint, upstream, result_until"""
 
 GET_JOB = f"SELECT {JOB_COLUMNS} FROM windlass_jobs WHERE id = :id"  # noqa: S608
 
 FIND_RESULT = """
-SELECT id, task, state, reason, result, error FROM windlass_jobs
+SELECT id, task, state, reason, result, error, CASE WHEN result IS NULL THEN result_until END
+  FROM windlass_jobs
  WHERE id = ? AND ended_at IS NOT NULL
 """
 
@@ -327,6 +330,31 @@ SELECT job_id, seq, at, before, after, reason, attempt, fence, worker, actor, er
   FROM windlass_events
  WHERE job_id = :id
  ORDER BY seq
+"""
+
+# -- results -----------------------------------------------------------------
+
+# Index: windlass_jobs_results.  Not while a job that waited for it may still ask for it.
+HAS_LATE_RESULTS = """
+SELECT 1 FROM windlass_jobs
+ WHERE result_until <= :now AND result_until IS NOT NULL AND result IS NOT NULL
+   AND (downstream IS NULL OR NOT EXISTS (
+        SELECT 1 FROM windlass_edges JOIN windlass_jobs AS child ON child.id = child_id
+         WHERE parent_id = windlass_jobs.id AND child.ended_at IS NULL))
+ LIMIT 1
+"""
+
+# Index: windlass_jobs_results.
+DROP_RESULTS = """
+UPDATE windlass_jobs SET result = NULL
+ WHERE seq IN (SELECT seq FROM windlass_jobs
+                WHERE result_until <= :now AND result_until IS NOT NULL AND result IS NOT NULL
+                  AND (downstream IS NULL OR NOT EXISTS (
+                       SELECT 1 FROM windlass_edges
+                         JOIN windlass_jobs AS child ON child.id = child_id
+                        WHERE parent_id = windlass_jobs.id AND child.ended_at IS NULL))
+                ORDER BY result_until
+                LIMIT :limit)
 """
 
 # -- prune -------------------------------------------------------------------

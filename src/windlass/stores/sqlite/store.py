@@ -36,11 +36,12 @@ from windlass.model.jobs import (
 )
 from windlass.model.limits import Holder, Limits
 from windlass.model.outcomes import Transition
+from windlass.model.progress import REPORT_BATCH_MAX, Progress, ProgressReport
 from windlass.model.topics import CLOCK, DONE, queue_topic, worker_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell, Clock
 from windlass.stores.bell import Alarm
-from windlass.stores.sqlite import edge_sql, hold_sql, sql
+from windlass.stores.sqlite import edge_sql, hold_sql, progress, sql
 from windlass.stores.sqlite.bells import Switchboard
 from windlass.stores.sqlite.claiming import Claiming, paces_of
 from windlass.stores.sqlite.connection import migrate, open_connection, translated
@@ -53,6 +54,7 @@ from windlass.stores.sqlite.rows import (
     event_from_row,
     finished_from_row,
     hold_from_row,
+    input_from_row,
     insert_row,
     job_from_row,
     letters_from_row,
@@ -157,6 +159,14 @@ class SqliteStore:
         with self._reader_lock, translated(self.url):
             return self._reader.execute(statement, values).fetchall()
 
+    def _look_up(self, statement: str, job_ids: Sequence[JobId]) -> list[tuple[Any, ...]]:
+        """Read what a statement says of each job."""
+        assert self._reader is not None, "open() comes first"
+        with self._reader_lock, translated(self.url):
+            ids = ((job_id,) for job_id in job_ids)
+            rows: list[tuple[Any, ...]] = self._reader.executemany(statement, ids).fetchall()
+        return rows
+
     async def _scan(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """Read what may take long: not on the event loop."""
         read = partial(self._read, statement, **values)
@@ -249,14 +259,11 @@ class SqliteStore:
     async def inputs(self, job_id: JobId) -> list[Input]:
         """Return what the jobs that this one waited for give it, in the order of its edges."""
         rows = await self._scan(edge_sql.LIST_INPUTS, id=job_id)
-        return [Input(*row) for row in rows]
+        return [input_from_row(row) for row in rows]
 
     async def results(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Finished]:
         """Return how those of ``job_ids`` which have ended did end."""
-        assert self._reader is not None, "open() comes first"
-        with self._reader_lock, translated(self.url):
-            ids = ((job_id,) for job_id in job_ids)
-            rows: list[tuple[Any, ...]] = self._reader.executemany(sql.FIND_RESULT, ids).fetchall()
+        rows = self._look_up(sql.FIND_RESULT, job_ids)
         return {row[0]: finished_from_row(row) for row in rows}
 
     async def get(self, job_id: JobId) -> Job | None:
@@ -303,6 +310,20 @@ class SqliteStore:
         """Return the holds in force, oldest first."""
         return [hold_from_row(row) for row in self._read(hold_sql.LIST_HOLDS, now=self._now())]
 
+    # -- progress ------------------------------------------------------------
+
+    async def report_progress(self, reports: Sequence[ProgressReport]) -> list[bool]:
+        """Keep how far attempts are, each only while its job runs under its fence."""
+        assert len(reports) <= REPORT_BATCH_MAX
+        return await self._write(partial(progress.keep, reports))
+
+    async def progress(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Progress]:
+        """Return what those of the jobs that ever said how far they are said last."""
+        rows = self._look_up(progress.FIND_PROGRESS, job_ids)
+        return {row[0]: progress.progress_from_row(row) for row in rows}
+
+    # -- looking and cleaning up ---------------------------------------------
+
     async def counts(self) -> dict[tuple[str, State], int]:
         """Count jobs by queue and state."""
         rows = await self._scan(sql.COUNT_JOBS)
@@ -332,6 +353,13 @@ class SqliteStore:
     async def delete(self, job_ids: Sequence[JobId]) -> int:
         """Delete those of the jobs which have ended, with their events; count them."""
         return await self._write(partial(_delete_ended, job_ids))
+
+    async def expire_results(self, limit: int) -> int:
+        """Drop up to ``limit`` results whose time is over; count them."""
+        # Looked up on the reader: a store with nothing late is not written.
+        if not self._read(sql.HAS_LATE_RESULTS, now=self._now()):
+            return 0
+        return await self._write(partial(_expire_results, limit))
 
     async def prune(self, older_than_s: float, limit: int) -> int:
         """Delete up to ``limit`` jobs that ended that long ago (dead letters stay)."""
@@ -438,6 +466,7 @@ def _end(step: Transition, transaction: Transaction) -> bool:
         step.error,
         step.error_type,
         transaction.now,
+        None if step.result_ttl_s is None else transaction.now + us_of(step.result_ttl_s),
         step.job_id,
         step.before,
         step.fence,
@@ -526,6 +555,7 @@ def _lift(hold_id: HoldId, transaction: Transaction) -> bool:
 def _delete(ids: Sequence[tuple[JobId]], transaction: Transaction) -> None:
     transaction.executemany(sql.DELETE_EVENTS, ids)
     transaction.executemany(edge_sql.DELETE_EDGES, ids)
+    transaction.executemany(progress.DELETE_PROGRESS, ids)
     transaction.executemany(sql.DELETE_JOB, ids)
 
 
@@ -534,6 +564,11 @@ def _delete_ended(job_ids: Sequence[JobId], transaction: Transaction) -> int:
     ended = transaction.executemany(sql.FIND_ENDED, ids).fetchall()
     _delete(ended, transaction)
     return len(ended)
+
+
+def _expire_results(limit: int, transaction: Transaction) -> int:
+    transaction.execute(sql.DROP_RESULTS, {"now": transaction.now, "limit": limit})
+    return transaction.changes()
 
 
 def _prune(older_than: int, limit: int, transaction: Transaction) -> int:

@@ -19,6 +19,8 @@ from windlass.testing.contracts.leases import LeaseContract
 from windlass.testing.contracts.limits import LimitContract
 from windlass.testing.contracts.lookup import LookupContract
 from windlass.testing.contracts.once import OnceContract
+from windlass.testing.contracts.progress import ProgressContract
+from windlass.testing.contracts.results import ResultContract
 from windlass.testing.contracts.settling import SettleContract
 from windlass.testing.contracts.sweeping import SweepContract
 from windlass.testing.contracts.table import TableContract
@@ -35,6 +37,8 @@ class StoreContract(
     HoldContract,
     EdgeContract,
     OnceContract,
+    ProgressContract,
+    ResultContract,
     SweepContract,
     LookupContract,
     BellContract,

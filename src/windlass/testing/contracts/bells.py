@@ -7,7 +7,8 @@ import pytest
 
 from windlass.model.jobs import State
 from windlass.model.outcomes import Snoozed, Succeeded
-from windlass.model.topics import CLOCK, DONE, queue_topic, worker_topic
+from windlass.model.progress import ProgressReport
+from windlass.model.topics import CLOCK, DONE, PROGRESS, queue_topic, worker_topic
 from windlass.ports import Store
 from windlass.testing.contracts.world import (
     ALICE,
@@ -66,6 +67,10 @@ async def _cancel(_world: StoreWorld, store: Store) -> None:
     await cancel(store, nth_id(1))
 
 
+async def _progress(_world: StoreWorld, store: Store) -> None:
+    assert await store.report_progress([ProgressReport(nth_id(1), 1, 0.5, "")]) == [True]
+
+
 def _settle(after: State) -> Act:
     async def act(_world: StoreWorld, store: Store) -> None:
         job = await store.get(nth_id(1))
@@ -86,6 +91,7 @@ RINGS: dict[str, tuple[Act, Act, str]] = {
     "a promotion rings the queue": (_delay, _sweep, queue_topic("default")),
     "a rescue rings the queue": (_leave, _sweep, queue_topic("default")),
     "an expiry rings done": (_expire, _sweep, DONE),
+    "a progress rings progress": (_begin, _progress, PROGRESS),
     "a cancel of a queued job rings done": (_enqueue, _cancel, DONE),
     "a cancel of a running job rings its worker": (_begin, _cancel, worker_topic(ALICE)),
 }
