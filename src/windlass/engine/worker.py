@@ -150,21 +150,27 @@ class Worker:
             settled=self._settled,
             pulse=self._watchdog.pulse("settle"),
         )
-        self._keeper = LeaseKeeper(
-            store,
+        self._keeper = self._make_keeper(new_info)
+        self._upkeep = self._make_upkeep()
+
+    def _make_keeper(self, new_info: Callable[[], WorkerInfo]) -> LeaseKeeper:
+        return LeaseKeeper(
+            self._store,
             new_info,
-            lease_s=options.lease_s,
-            renew_s=options.renew_s,
+            lease_s=self._options.lease_s,
+            renew_s=self._options.renew_s,
             on_cancel=self._cancel,
             on_lost=self._abandon,
             on_drain=self._drain,
             watchdog=self._watchdog,
         )
-        self._upkeep = Upkeep(
-            store,
-            sweep_s=options.sweep_s,
-            losses_max=options.losses_max,
-            retention_s=options.retention_s,
+
+    def _make_upkeep(self) -> Upkeep:
+        return Upkeep(
+            self._store,
+            sweep_s=self._options.sweep_s,
+            losses_max=self._options.losses_max,
+            retention_s=self._options.retention_s,
             on_lost=self._lost,
             pulse=self._watchdog.pulse("upkeep"),
         )
