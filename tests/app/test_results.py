@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.app.live import WAIT_S, ended, quick_app, until, working
-from windlass import App, BadOption, JobFailed, ResultExpired
+from windlass import App, BadOption, JobFailed, ResultExpired, Retry
 
 
 async def test_a_result_that_is_not_stored_is_none_for_who_waits(store_url: str) -> None:
@@ -69,6 +69,28 @@ async def test_who_comes_too_late_for_a_result_is_told_so(store_url: str) -> Non
         assert (gone.result_until - gone.ended_at).total_seconds() == pytest.approx(0.1)
         assert await jobs[1].aresult(WAIT_S) is None
         assert await jobs[2].aresult(WAIT_S) == 8
+
+
+async def test_a_job_that_waits_for_an_expired_result_fails_and_says_why(store_url: str) -> None:
+    app = quick_app(store_url)
+
+    @app.task(result_ttl=0.1)
+    async def seven() -> int:
+        return 7
+
+    @app.task(retry=Retry(5, delay=0.01))
+    async def double(n: int) -> int:
+        return n * 2
+
+    async with working(app):
+        job = await ended(await seven.aenqueue())
+    async with working(app):
+        await until(job, lambda found: found.result is None)
+        later = await job.athen(double.bind())
+        with pytest.raises(JobFailed, match="its result was only kept until"):
+            await later.aresult(WAIT_S)
+
+        assert (await later.ajob()).attempt == 1
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ async def test_a_settle_finds_its_rows_by_their_ids_alone(filled: str) -> None:
     ids = [str(n).zfill(36) for n in range(ROWS + 1, ROWS + 201)]
     none = [None] * 200
     columns = [ids, [0] * 200, ["queued"] * 200, ["cancelled"] * 200, [0] * 200, [0] * 200,
-               none, [0.0] * 200, none, none, none, none]  # fmt: skip
+               none, [0.0] * 200, none, none, none, none, False]  # fmt: skip
     plan = await _plan(filled, "BEGIN", sql.SETTLE_JOBS, *columns)
 
     assert scans_of(plan) == {"Index Scan windlass_jobs_pkey"}

@@ -20,6 +20,7 @@ from windlass.errors import (
 from windlass.model.holds import HoldId, HoldRequest
 from windlass.model.jobs import JobFilter, Reason, State, WorkerId
 from windlass.model.limits import Limits
+from windlass.model.progress import ProgressReport
 from windlass.model.topics import queue_topic
 from windlass.portal import drive
 from windlass.ports import Store
@@ -307,6 +308,8 @@ def test_without_an_event_loop_no_method_of_the_store_suspends(tmp_path: Path) -
     assert isinstance(claims, list)
     call("held", ALICE)
     call("inputs", nth_id(1))
+    call("report_progress", [ProgressReport(nth_id(1), 1, 0.5, "half")])
+    call("progress", [nth_id(1)])
     call("settle", [move(claims[0], State.SUCCEEDED), move(claims[1], State.FAILED)])
     call("results", [nth_id(1)])
     call("sweep", 10, 3)
@@ -324,6 +327,7 @@ def test_without_an_event_loop_no_method_of_the_store_suspends(tmp_path: Path) -
     call("resolve", [nth_id(2)], "me")
     call("events", nth_id(2))
     call("workers")
+    call("expire_results", 10)
     call("prune", 0.0, 10)
     call("expire_results", 10)
     call("leave", WorkerId("alice"))

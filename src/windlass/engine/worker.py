@@ -151,14 +151,7 @@ class Worker:
             pulse=self._watchdog.pulse("settle"),
         )
         self._keeper = self._make_keeper(new_info)
-        self._upkeep = Upkeep(
-            store,
-            sweep_s=options.sweep_s,
-            losses_max=options.losses_max,
-            retention_s=options.retention_s,
-            on_lost=self._lost,
-            pulse=self._watchdog.pulse("upkeep"),
-        )
+        self._upkeep = self._make_upkeep()
 
     def _make_keeper(self, new_info: Callable[[], WorkerInfo]) -> LeaseKeeper:
         return LeaseKeeper(
@@ -170,6 +163,16 @@ class Worker:
             on_lost=self._abandon,
             on_drain=self._drain,
             watchdog=self._watchdog,
+        )
+
+    def _make_upkeep(self) -> Upkeep:
+        return Upkeep(
+            self._store,
+            sweep_s=self._options.sweep_s,
+            losses_max=self._options.losses_max,
+            retention_s=self._options.retention_s,
+            on_lost=self._lost,
+            pulse=self._watchdog.pulse("upkeep"),
         )
 
     @property

@@ -3,13 +3,15 @@
 from msgspec.structs import replace as with_
 
 from windlass.core.lifecycle import after_attempt
-from windlass.model.jobs import Claim, State
+from windlass.model.jobs import Claim, Edge, State
 from windlass.model.outcomes import Failed, Outcome, Succeeded
 from windlass.ports import Store
 from windlass.testing.contracts.world import (
     BOOM,
     StoreWorld,
     begin,
+    claim_all,
+    make_request,
     make_requests,
     nth_id,
     opened,
@@ -58,6 +60,26 @@ class ResultContract:
 
             assert [ended[nth_id(n)].expired_at for n in range(1, 5)] == [None] * 4
             assert [ended[nth_id(n)].result for n in range(1, 5)] == [b"7", b"7", None, None]
+
+    async def test_a_late_result_is_kept_while_a_job_that_waited_for_it_may_ask(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            [parent] = await begin(store, *make_requests(1))
+            child = make_request(2, after=(Edge(nth_id(1), "n"),))
+            await store.enqueue([child])
+            await end(store, parent, Succeeded(b"7"), 1)
+            await world.advance(60)
+            assert await store.expire_results(10) == 0
+            [claim] = await claim_all(store)
+            assert [given.result for given in await store.inputs(nth_id(2))] == [b"7"]
+            await end(store, claim, Succeeded(None), None)
+            assert await store.expire_results(10) == 1
+            await store.enqueue([make_request(3, after=(Edge(nth_id(1), "n"),))])
+            [given] = await store.inputs(nth_id(3))
+
+            assert given.result is None
+            assert given.expired_at == (await row(store, nth_id(1))).result_until
 
     async def test_no_more_than_the_limit_are_dropped_the_oldest_first(
         self, world: StoreWorld
