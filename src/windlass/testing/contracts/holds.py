@@ -7,7 +7,7 @@ import pytest
 from windlass.core.lifecycle import after_reschedule
 from windlass.errors import TooManyHolds
 from windlass.model.holds import HOLDS_MAX, HoldId, HoldRequest
-from windlass.model.jobs import Claim, JobId, Reason, State, WorkerId
+from windlass.model.jobs import Claim, Edge, JobId, Reason, State, WorkerId
 from windlass.model.limits import Cap, Limits, lane_of
 from windlass.model.outcomes import Failed, Succeeded
 from windlass.model.topics import CLOCK, queue_topic
@@ -297,6 +297,31 @@ class HoldContract:
             assert [await store.get(nth_id(n)) is None for n in (1, 2, 3)] == [True, False, True]
             assert await store.events(dead.id) == []
             assert await store.delete(ids) == 0
+
+    async def test_every_live_job_has_somebody_who_must_move_it(self, world: StoreWorld) -> None:
+        """I12: no state is a dead end."""
+        async with opened(world) as store:
+            await store.hold(make_hold(task="held"))
+            await store.enqueue([make_request(1, task="held"), make_request(2)])
+            await store.enqueue([make_request(3, after=(Edge(nth_id(2)),))])
+            await store.enqueue([make_request(4, delay_s=60.0)])
+            assert await take_all(store) == [nth_id(2)]
+            await store.enqueue([make_request(5)])
+            held, running, waiting, scheduled, queued = [
+                await row(store, nth_id(n)) for n in range(1, 6)
+            ]
+
+            assert held.state is State.HELD
+            assert held.held_by in {hold.id for hold in await store.holds()}
+            assert running.state is State.RUNNING
+            assert running.worker in {worker.id for worker in await store.workers()}
+            assert (waiting.state, waiting.upstream) == (State.WAITING, 1)
+            assert scheduled.state is State.SCHEDULED
+            swept = await store.sweep(SWEEP_MAX, LOSSES_MAX)
+            assert swept.next_due_s is not None
+            assert 0 < swept.next_due_s <= 60.0
+            assert queued.state is State.QUEUED
+            assert await take_all(store) == [nth_id(5)]
 
     async def test_there_are_only_so_many_holds(self, world: StoreWorld) -> None:
         async with opened(world) as store:
