@@ -28,7 +28,7 @@ CREATE TABLE windlass_jobs (
     error_type  TEXT,
     payload     BLOB    NOT NULL,
     result      BLOB,
-    error       BLOB, headers BLOB, lane TEXT, limits TEXT,
+    error       BLOB, headers BLOB, lane TEXT, limits TEXT, held_by TEXT, fingerprint INTEGER, upstream INTEGER, downstream INTEGER, result_until INTEGER,
     -- OR where one would write IN: SQLite builds a table for each IN of each statement.
     CHECK (state = 'queued' OR state = 'running' OR state = 'succeeded' OR state = 'scheduled'
            OR state = 'failed' OR state = 'cancelled' OR state = 'waiting' OR state = 'held'
@@ -62,7 +62,7 @@ CREATE TABLE windlass_workers (
     lease_us    INTEGER NOT NULL,
     lease_until INTEGER NOT NULL,
     ended_at    INTEGER
-) STRICT, WITHOUT ROWID;
+, drain_at INTEGER) STRICT, WITHOUT ROWID;
 CREATE TABLE windlass_events (
     job_id  TEXT    NOT NULL,
     seq     INTEGER NOT NULL,
@@ -94,15 +94,57 @@ CREATE TABLE windlass_paces (
     PRIMARY KEY (name, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX windlass_paces_full ON windlass_paces (full_at_us);
+CREATE INDEX windlass_jobs_held ON windlass_jobs (held_by)
+    WHERE state = 'held' AND held_by IS NOT NULL;
+CREATE TABLE windlass_holds (
+    id         TEXT    PRIMARY KEY,
+    reason     TEXT    NOT NULL,
+    actor      TEXT    NOT NULL,
+    why        TEXT    NOT NULL,
+    queue      TEXT,
+    task       TEXT,
+    key        TEXT,
+    arguments  TEXT,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    ended_at   INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE windlass_edges (
+    child_id  TEXT    NOT NULL,
+    place     INTEGER NOT NULL,
+    parent_id TEXT    NOT NULL,
+    slot      TEXT,
+    position  INTEGER,
+    PRIMARY KEY (child_id, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX windlass_edges_parent ON windlass_edges (parent_id);
+CREATE TABLE windlass_marks (
+    name     TEXT    NOT NULL,
+    key      TEXT    NOT NULL,
+    job_id   TEXT    NOT NULL,
+    since_us INTEGER NOT NULL,
+    until_us INTEGER NOT NULL,
+    PRIMARY KEY (name, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX windlass_marks_until ON windlass_marks (until_us);
+CREATE INDEX windlass_jobs_results ON windlass_jobs (result_until)
+    WHERE result_until IS NOT NULL AND result IS NOT NULL;
+CREATE TABLE windlass_progress (
+    job_id   TEXT    PRIMARY KEY,
+    fence    INTEGER NOT NULL,
+    fraction REAL    NOT NULL CHECK (fraction BETWEEN 0 AND 1),
+    message  TEXT    NOT NULL,
+    at       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TRIGGER windlass_jobs_move BEFORE UPDATE OF state ON windlass_jobs
     WHEN NEW.state <> OLD.state AND NOT EXISTS (
         SELECT 1 FROM windlass_moves WHERE before = OLD.state AND after = NEW.state)
 BEGIN
     SELECT RAISE(ABORT, 'a job cannot make this move');
 END;
-INSERT INTO windlass_migrations VALUES (1, 'jobs, workers, events', 1795259601468178);
-INSERT INTO windlass_migrations VALUES (2, 'headers of jobs', 1795259601471901);
-INSERT INTO windlass_migrations VALUES (3, 'limits', 1795259601476310);
+INSERT INTO windlass_migrations VALUES (1, 'jobs, workers, events', 1795264614914923);
+INSERT INTO windlass_migrations VALUES (2, 'headers of jobs', 1795264614921588);
+INSERT INTO windlass_migrations VALUES (3, 'limits, holds, fingerprints, edges, marks, progress', 1795264614925638);
 INSERT INTO windlass_moves VALUES ('held', 'cancelled');
 INSERT INTO windlass_moves VALUES ('held', 'failed');
 INSERT INTO windlass_moves VALUES ('held', 'queued');
@@ -112,6 +154,7 @@ INSERT INTO windlass_moves VALUES ('queued', 'cancelled');
 INSERT INTO windlass_moves VALUES ('queued', 'failed');
 INSERT INTO windlass_moves VALUES ('queued', 'held');
 INSERT INTO windlass_moves VALUES ('queued', 'running');
+INSERT INTO windlass_moves VALUES ('queued', 'scheduled');
 INSERT INTO windlass_moves VALUES ('running', 'cancelled');
 INSERT INTO windlass_moves VALUES ('running', 'failed');
 INSERT INTO windlass_moves VALUES ('running', 'held');

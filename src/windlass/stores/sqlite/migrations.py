@@ -220,11 +220,10 @@ CREATE TABLE windlass_progress (
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
-    Migration(3, "limits", LIMITS),
-    Migration(4, "what operators do", OPERATORS),
-    Migration(5, "fingerprints of payloads", FINGERPRINT),
-    Migration(6, "edges between jobs", EDGES),
-    Migration(7, "marks of repeated calls", MARKS),
-    Migration(8, "results and progress", RESULTS),
+    Migration(
+        3,
+        "limits, holds, fingerprints, edges, marks, progress",
+        ";\n".join((LIMITS, OPERATORS, FINGERPRINT, EDGES, MARKS, RESULTS)),
+    ),
 )
 NEWEST = MIGRATIONS[-1].number
