@@ -31,6 +31,19 @@ class Standing(NamedTuple):
         return self.queue is not None and all(field is None for field in narrowed)
 
 
+def standing_of(
+    hold_id: HoldId,
+    reason: str,
+    queue: str | None,
+    task: str | None,
+    key: str | None,
+    arguments: str | None,
+) -> Standing:
+    """Return a hold of the columns in which a store keeps it."""
+    wanted = None if arguments is None else msgspec.json.decode(arguments)
+    return Standing(hold_id, Reason(reason), queue, task, key, wanted)
+
+
 class Candidate(NamedTuple):
     """A queued job that a claim would take."""
 

@@ -15,13 +15,13 @@ from windlass.core.admission import (
     spans,
     usage_of,
 )
-from windlass.core.holds import Candidate, Standing, holding, open_queues
+from windlass.core.holds import Candidate, Standing, holding, open_queues, standing_of
 from windlass.model.jobs import Claim, JobId, State, WorkerId
 from windlass.model.limits import Limits, PaceState, decode_limits
 from windlass.stores.postgres import hold_sql, sql
 from windlass.stores.postgres.connection import Connection
 from windlass.stores.postgres.events import write_events
-from windlass.stores.postgres.rows import Row, standing_from_row
+from windlass.stores.postgres.rows import Row
 
 LANES_PAGE_LEAST = 16
 
@@ -71,7 +71,7 @@ class Claiming:
     async def gated(self, connection: Connection) -> Claimed:
         """Claim jobs as limits and holds allow, those without a lane among them."""
         await connection.execute(sql.BEGIN_GATED_CLAIM)
-        holds = [standing_from_row(row) for row in await connection.fetch(hold_sql.FIND_HOLDS)]
+        holds = [standing_of(*row) for row in await connection.fetch(hold_sql.FIND_HOLDS)]
         aside = Aside(holds)
         queues = open_queues(holds, self._queues)
         now_us = await connection.fetchval(sql.NOW_US)

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 
-from windlass.core.holds import Standing
 from windlass.model.holds import Hold
 from windlass.model.jobs import DeadLetters, Event, Finished, Job, JobRequest, Reason, State
 from windlass.model.outcomes import Transition
@@ -222,13 +221,6 @@ def hold_from_row(row: Row) -> Hold:
         expires_at=row[9],
         jobs=row[10],
     )
-
-
-def standing_from_row(row: Row) -> Standing:
-    """Return the hold of a row of ``FIND_HOLDS``."""
-    hold_id, reason, queue, task, key, arguments = row
-    wanted = None if arguments is None else msgspec.json.decode(arguments)
-    return Standing(hold_id, Reason(reason), queue, task, key, wanted)
 
 
 def letters_from_row(row: Row) -> DeadLetters:

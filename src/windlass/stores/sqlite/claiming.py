@@ -19,11 +19,11 @@ from windlass.core.admission import (
     spans,
     usage_of,
 )
-from windlass.core.holds import Candidate, Standing, holding, open_queues
+from windlass.core.holds import Candidate, Standing, holding, open_queues, standing_of
 from windlass.model.jobs import Claim, State, WorkerId
 from windlass.model.limits import Limits, PaceState, decode_limits
 from windlass.stores.sqlite import hold_sql, sql
-from windlass.stores.sqlite.rows import claim_from_row, standing_from_row
+from windlass.stores.sqlite.rows import claim_from_row
 from windlass.stores.sqlite.sweeping import write_event
 from windlass.stores.sqlite.writer import Transaction
 
@@ -62,7 +62,7 @@ class Claiming:
         if not transaction.execute(sql.HAS_LEASE, who).fetchall():
             return Claimed([], self._after, None)
         holds = transaction.execute(hold_sql.FIND_HOLDS, (transaction.now,)).fetchall()
-        self._holds = [standing_from_row(row) for row in holds]
+        self._holds = [standing_of(*row) for row in holds]
         self._queues = open_queues(self._holds, self._queues)
         heads = self._plain_heads(transaction)
         if not any(self._lanes_of(transaction, queue, "") for queue in self._queues):

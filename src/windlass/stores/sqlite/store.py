@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from windlass.core.admission import PLAIN, Place, holders_of
-from windlass.core.holds import open_queues
+from windlass.core.holds import open_queues, standing_of
 from windlass.core.lifecycle import SETTLE_MOVES
 from windlass.errors import TooManyHolds
 from windlass.model.holds import HOLDS_MAX, Hold, HoldId, HoldRequest
@@ -58,7 +58,6 @@ from windlass.stores.sqlite.rows import (
     insert_row,
     job_from_row,
     letters_from_row,
-    standing_from_row,
     us_from,
     us_of,
     worker_from_row,
@@ -199,9 +198,8 @@ class SqliteStore:
         assert self._reader is not None, "open() comes first"
         with self._reader_lock, translated(self.url):
             execute = self._reader.execute
-            holds = [
-                standing_from_row(row) for row in execute(hold_sql.FIND_HOLDS, (now,)).fetchall()
-            ]
+            rows: list[Any] = execute(hold_sql.FIND_HOLDS, (now,)).fetchall()
+            holds = [standing_of(*row) for row in rows]
             return any(
                 execute(sql.FIND_CLAIMABLE, (queue, now, 1)).fetchall()
                 or execute(sql.FIND_LANE, (queue, "")).fetchall()
