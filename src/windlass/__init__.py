@@ -8,7 +8,7 @@ from windlass.app import App
 from windlass.composition import Call, Chain, Group, chain, chord, group
 from windlass.core.context import Context, context
 from windlass.core.dependencies import INJECTED, Depends
-from windlass.core.limits import Concurrency, FairShare, Rate
+from windlass.core.limits import Batch, Concurrency, FairShare, Rate
 from windlass.core.middleware import AttemptCall, EnqueueCall, Proceed
 from windlass.core.once import Debounce, Throttle, Unique
 from windlass.core.operations import Changes
@@ -50,6 +50,7 @@ __all__ = [
     "BadArguments",
     "BadOption",
     "BadTask",
+    "Batch",
     "Call",
     "Cancel",
     "Cancelled",

@@ -105,6 +105,7 @@ class Broker(Protocol):
         Order:   priority (higher first), then due_at, then id.  Lanes take turns at equal
                  priority; jobs without a lane are together one of them.
         Holds:   what a hold keeps from starting moves to held instead, with an event.
+        Batches: jobs that run together come together, and count as one for ``limit``.
         Limits:  no job starts over a cap or before a pace of its lane (``core.admission``);
                  when a pace lets the next one start, the bell of its queue rings here.
         Effect:  fence + 1, attempt + 1.

@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from windlass.core.budget import budget_of
 from windlass.core.dependencies import needs_of
-from windlass.core.limits import Limit, check_limits
+from windlass.core.limits import Batch, Limit, check_limits
 from windlass.core.middleware import AttemptMiddleware, EnqueueMiddleware, check_middleware
 from windlass.core.names import check_name, nearest
 from windlass.core.once import OnceRule, check_once
@@ -169,6 +169,8 @@ class Registry(ABC):
             serializer=check_format(serializer),
         )
         budget = budget_of(task_name, isolation, memory_limit, cpu_limit, recycle_after_jobs)
+        if any(isinstance(limit, Batch) for limit in limits) and signature.sole_list is None:
+            raise BadTask(task_name, "a Batch needs one parameter, which is a list[…]")
         return TaskSpec(
             name=task_name,
             function=function,

@@ -13,13 +13,14 @@ from windlass.core.admission import (
     Place,
     Shown,
     Wanted,
+    batched,
     fill_from,
     in_turn,
     spans,
     usage_of,
 )
-from windlass.model.jobs import JobId
-from windlass.model.limits import Cap, Limits, Pace, PaceState, lane_of
+from windlass.model.jobs import Claim, JobId
+from windlass.model.limits import Cap, Limits, Pace, PaceState, Together, lane_of
 
 SECOND_US = 1_000_000
 NOW_US = 1_900_000_000 * SECOND_US
@@ -117,6 +118,37 @@ def test_a_clock_that_jumped_back_costs_a_bucket_and_not_the_whole_jump() -> Non
     [state] = admission.paces
     later = Admission(5, NOW_US + 10 * SECOND_US, {}, [state])
     assert admitted(later, {("q", "l"): (limits, heads("l", 3))}) == {"l": 1}
+
+
+def test_a_batch_waits_until_it_is_full_or_its_time_is_over() -> None:
+    limits = Limits(shares=("t",), together=Together(4, 10 * SECOND_US))
+    waiting: dict[Place, tuple[Limits, list[Head]]] = {("q", "l"): (limits, heads("l", 10))}
+    early = Admission(5, NOW_US + 2 * SECOND_US, {}, ())
+    late = Admission(5, NOW_US + 11 * SECOND_US, {}, ())
+
+    assert admitted(early, waiting) == {"l": 8}
+    assert (early.room, len(set(early.batch_of.values()))) == (3, 2)
+    assert early.wake_in_us == 8 * SECOND_US + 8
+    assert admitted(late, waiting) == {"l": 10}
+    assert sorted(Counter(late.batch_of.values()).values()) == [2, 4, 4]
+
+
+def test_batches_take_one_slot_each_and_turns_with_others() -> None:
+    limits = Limits(shares=("t",), together=Together(4, 0))
+    waiting: dict[Place, tuple[Limits, list[Head]]] = {
+        ("q", "b"): (limits, heads("b", 40)),
+        ("q", "c"): (Limits(shares=("c",)), heads("c", 40)),
+    }
+    admission = Admission(6, NOW_US + SECOND_US, {}, ())
+
+    assert admitted(admission, waiting) == {"b": 12, "c": 3}
+
+
+def test_a_batch_is_named_by_the_first_that_was_really_claimed() -> None:
+    claims = [Claim(JobId(n), 1, 1, 0, "t", "q", b"") for n in "bcd"]
+    batch_of = {JobId(n): JobId("a") for n in "abc"}
+
+    assert [claim.batch for claim in batched(claims, batch_of)] == ["b", "b", None]
 
 
 def test_a_cap_counts_what_runs_in_every_lane_that_names_it() -> None:

@@ -101,7 +101,7 @@ def test_a_task_without_limits_makes_jobs_without_a_lane() -> None:
         (lambda: task(Concurrency(1, key="a{{b")), "paths only"),
         (lambda: task(Concurrency(1, name="\n")), "name"),
         (lambda: task(FairShare(None)), "between whom"),
-        (lambda: task("2/s"), "must be a Concurrency, a Rate or a FairShare"),
+        (lambda: task("2/s"), "must be a Concurrency, a Rate, a FairShare or a Batch"),
         (lambda: task_with_options(limits="2/s"), "must be a list"),
     ],
 )

@@ -7,11 +7,12 @@ says which jobs start.  Caps are counted from running jobs, so they cannot leak.
 
 import heapq
 import math
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace as with_
 
-from windlass.model.jobs import JobId
+from windlass.model.jobs import Claim, JobId
 from windlass.model.limits import Holder, Limits, Pace, PaceState, decode_limits
 
 NO_LIMITS = Limits()
@@ -21,6 +22,7 @@ Place = tuple[str, str]  # a queue, and the id of a lane in it
 PLAIN: Place = ("", "")  # where all jobs without a lane stand, as if they were one
 LANES_LOOK_MAX = 500  # lanes that one claim looks at; the next one looks on behind them
 LOOK_ON_US = 5_000
+HEADS_MAX = 5_000  # of one lane, looked at by one claim
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
@@ -57,6 +59,7 @@ class Admission:
         assert room > 0
         self.room = room
         self.taken: list[JobId] = []
+        self.batch_of: dict[JobId, JobId] = {}  # the first job of those that run with it
         self.last_place: Place | None = None
         self.wake_in_us: int | None = None
         self._now_us = now_us
@@ -76,7 +79,7 @@ class Admission:
         return [PaceState(*key, self._full_at_us[key]) for key in sorted(self._paced)]
 
     def capacity(self, limits: Limits) -> int:
-        """Return how many jobs of a lane could start now; notes when a pace lets one go."""
+        """Return how many attempts of a lane could start now; notes when a pace lets one go."""
         free = self.room
         for cap in limits.caps:
             free = min(free, cap.most - self._usage.get((cap.name, cap.key), 0))
@@ -95,29 +98,46 @@ class Admission:
     def take(self, lines: Sequence[Line]) -> None:
         """Take from the heads of these lanes what may start, each lane in turn."""
         turn = {line.place: n for n, line in enumerate(lines)}
-        rest = {line.place: iter(line.heads) for line in lines}
+        rest = {line.place: self._units(line) for line in lines}
         limits = {line.place: line.limits for line in lines}
-        ready: list[tuple[int, int, int, int, Place, JobId]] = []
+        ready: list[tuple[int, int, int, int, Place, tuple[JobId, ...]]] = []
 
         def show_next(place: Place) -> None:
-            head = next(rest[place], None)
-            if head is not None:
+            unit = next(rest[place], None)
+            if unit is not None:
                 turns = self._turns.get(place, 0)
-                due = head.due_at_us
-                heapq.heappush(ready, (-head.priority, turns, turn[place], due, place, head.id))
+                first, ids = unit[0], tuple(head.id for head in unit)
+                due = first.due_at_us
+                heapq.heappush(ready, (-first.priority, turns, turn[place], due, place, ids))
 
         for line in lines:
             show_next(line.place)
         while ready and self.room:
-            *_, place, job_id = heapq.heappop(ready)
+            *_, place, ids = heapq.heappop(ready)
             if not self.capacity(limits[place]):
                 continue  # its lane is closed: the rest of it is not looked at
             self._use(limits[place])
-            self.taken.append(job_id)
+            self.taken += ids
+            if limits[place].together is not None:
+                self.batch_of |= dict.fromkeys(ids, ids[0])
             self.room -= 1
             self.last_place = place
             self._turns[place] = self._turns.get(place, 0) + 1
             show_next(place)
+
+    def _units(self, line: Line) -> Iterator[Sequence[Head]]:
+        """Yield what one attempt takes: a job, or as many as run together once they are enough."""
+        together = line.limits.together
+        if together is None:
+            yield from ((head,) for head in line.heads)
+            return
+        for start in range(0, len(line.heads), together.size):
+            unit = line.heads[start : start + together.size]
+            ends_at_us = min(head.due_at_us for head in unit) + together.wait_us
+            if len(unit) == together.size or ends_at_us <= self._now_us:
+                yield unit
+            else:
+                self.look_again_in(ends_at_us - self._now_us)
 
     def _use(self, limits: Limits) -> None:
         for cap in limits.caps:
@@ -160,14 +180,18 @@ def fill(
     if not free:
         return
     each = math.ceil(admission.room / len(free))
-    wanted = {p: min(each, admission.capacity(free[p])) for p in free if p != PLAIN}
+    wanted = {
+        place: _heads(limits, min(each, admission.capacity(limits)))
+        for place, limits in free.items()
+        if place != PLAIN
+    }
     shown = dict((yield wanted) if wanted else {})
     order = in_turn(list(free), after)
     admission.take([Line(p, free[p], plain if p == PLAIN else shown.get(p, ())) for p in order])
     # Where all that was shown was taken there may be more, for what room is left.
     taken = set(admission.taken)
     more = {
-        place: count + admission.room
+        place: count + _heads(free[place], admission.room)
         for place, count in wanted.items()
         if len(heads := shown.get(place, ())) == count and taken.issuperset(h.id for h in heads)
     }
@@ -181,6 +205,11 @@ def fill(
             if p in more
         ]
     )
+
+
+def _heads(limits: Limits, attempts: int) -> int:
+    """Return how many heads so many attempts of a lane may take; at least those of one."""
+    return limits.size * max(1, min(attempts, HEADS_MAX // limits.size))
 
 
 def fill_from(
@@ -198,6 +227,18 @@ def fill_from(
             wanted = steps.send(show(wanted))
     except StopIteration:
         return
+
+
+def batched(claims: Iterable[Claim], batch_of: Mapping[JobId, JobId]) -> list[Claim]:
+    """Return the claims with the batches to which they belong, each named by its first claim."""
+    first: dict[JobId, JobId] = {}
+    told = []
+    for claim in claims:
+        batch = batch_of.get(claim.job_id)
+        if batch is not None:
+            claim = with_(claim, batch=first.setdefault(batch, claim.job_id))
+        told.append(claim)
+    return told
 
 
 def holders_of(

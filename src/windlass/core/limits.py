@@ -8,12 +8,13 @@ from typing import Any
 from windlass.core.names import check_name, nearest
 from windlass.core.retry import Delay, seconds_of
 from windlass.errors import BadLimitKey, BadOption
-from windlass.model.limits import Cap, Lane, Limits, Pace, lane_of
+from windlass.model.limits import Cap, Lane, Limits, Pace, Together, lane_of
 
 Key = str | Callable[..., object] | None
 
 KEY_LENGTH_MAX = 200
 MOST_MAX = 1_000_000
+BATCH_MAX = 1_000
 PER_MAX_S = 366 * 86_400.0
 
 
@@ -75,7 +76,29 @@ class FairShare:
     key: Key
 
 
-Limit = Concurrency | Rate | FairShare
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Jobs are collected, and up to ``size`` of them run in one call.
+
+    size: 2 to 1,000.   wait: until there are enough, but no longer than this.
+    key:  only jobs of the same key run together.
+
+    The task has one parameter, a list: each job's own, one behind the other.  What it returns is
+    a list of as many values, which go back to the jobs that gave them, or None for all.
+    """
+
+    size: int
+    wait: Delay
+    key: Key = None
+
+    def __post_init__(self) -> None:
+        _check_count("size", self.size)
+        if not 2 <= self.size <= BATCH_MAX:
+            raise BadOption("size", self.size, f"must be from 2 to {BATCH_MAX:,}")
+        seconds_of("wait", self.wait)
+
+
+Limit = Concurrency | Rate | FairShare | Batch
 
 
 class LaneRule:
@@ -95,6 +118,7 @@ class LaneRule:
         caps: set[Cap] = set()
         paces: set[Pace] = set()
         shares: set[str] = set()
+        together = None
         for limit, expression in self._keyed:
             key = key_of(self._task, expression, arguments)
             match limit:
@@ -105,11 +129,17 @@ class LaneRule:
                     paces.add(Pace(name, key, limit.interval_us, limit.burst))
                 case FairShare():
                     shares.add(key)
+                case Batch():
+                    # The task stands in it: jobs of others are never alike.
+                    shares.add(f"{self._task}\n{key}")
+                    wait_us = round(seconds_of("wait", limit.wait) * 1e6)
+                    together = Together(limit.size, wait_us)
         return lane_of(
             Limits(
                 caps=tuple(sorted(caps, key=_as_tuple)),
                 paces=tuple(sorted(paces, key=_as_tuple)),
                 shares=tuple(sorted(shares)),
+                together=together,
             )
         )
 
@@ -139,12 +169,16 @@ def check_limits(
         raise BadOption("limits", limits, "must be a list, such as [Concurrency(2)]")
     for limit in limits:
         if not isinstance(limit, Limit):
-            raise BadOption("limits", limit, "must be a Concurrency, a Rate or a FairShare")
+            told = "must be a Concurrency, a Rate, a FairShare or a Batch"
+            raise BadOption("limits", limit, told)
         if isinstance(limit, FairShare) and limit.key is None:
             raise BadOption("key", limit.key, "a fair share needs one: between whom?")
         name = getattr(limit, "name", None)
         if name is not None:
             check_name("name", name)
+    batches = [limit for limit in limits if isinstance(limit, Batch)]
+    if len(batches) > 1 or (batches and any(isinstance(one, Concurrency) for one in limits)):
+        raise BadOption("limits", batches[0], "stands alone, or with a Rate or a FairShare")
     return LaneRule(task, limits, parameters) if limits else None
 
 

@@ -185,6 +185,16 @@ class Signature:
             raise PayloadTooLarge(self.task, "arguments", len(payload), limit_bytes)
         return payload
 
+    @property
+    def sole_list(self) -> str | None:
+        """The name of the only parameter, if it is a list; None if there are others."""
+        if len(self._parameters) != 1:
+            return None
+        [parameter] = self._parameters
+        hint = self._hints.get(parameter.name)
+        is_list = hint is list or typing.get_origin(hint) is list
+        return parameter.name if is_list else None
+
     def with_inputs(self, payload: bytes, inputs: Mapping[str, Any]) -> bytes:
         """Return a payload with further arguments, given as plain data.
 

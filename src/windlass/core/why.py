@@ -1,14 +1,14 @@
 """Why a job does not run: the one cause, from what the store knows.  Pure."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
 
 from windlass.model.holds import Hold
 from windlass.model.jobs import Job, Reason, State
-from windlass.model.limits import Holder
+from windlass.model.limits import Holder, decode_limits
 from windlass.model.workers import WorkerRow
 
 HOLDERS_NAMED_MAX = 5
@@ -94,7 +94,7 @@ def explain(
     whole = [hold for hold in holds if hold.is_whole_queue and hold.queue == job.queue]
     if whole:
         return _held(job, whole)
-    return _queued(job, live, queued, holders)
+    return _queued(job, live, queued, now, holders)
 
 
 def _failed(job: Job) -> Why:
@@ -157,7 +157,9 @@ def _scheduled(job: Job, now: datetime) -> Why:
             return _why(Cause.NOT_DUE, f"it is {due}", "wait")
 
 
-def _queued(job: Job, live: Sequence[WorkerRow], queued: int, holders: Sequence[Holder]) -> Why:
+def _queued(
+    job: Job, live: Sequence[WorkerRow], queued: int, now: datetime, holders: Sequence[Holder]
+) -> Why:
     serving = [worker for worker in live if job.queue in worker.queues]
     if not serving:
         others = sorted({queue for worker in live for queue in worker.queues})
@@ -166,6 +168,12 @@ def _queued(job: Job, live: Sequence[WorkerRow], queued: int, holders: Sequence[
             f"no live worker serves its queue {job.queue!r}; served are {', '.join(others)}",
             f"start one: windlass worker module:app --queues {job.queue}",
         )
+    together = None if job.limits is None else decode_limits(job.limits).together
+    if together is not None:
+        until = job.due_at + timedelta(microseconds=together.wait_us)
+        if until > now:
+            told = f"it waits for up to {together.size} jobs to run together, until {until}"
+            return _why(Cause.LIMIT, told, "wait")
     for holder in holders:
         closed = _closed(holder)
         if closed is not None:

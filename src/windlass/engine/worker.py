@@ -16,6 +16,7 @@ from typing import Any
 
 from msgspec.structs import replace as with_
 
+from windlass.core.batches import Together
 from windlass.core.capture import error_info
 from windlass.core.context import Context
 from windlass.core.lifecycle import after_attempt
@@ -77,7 +78,7 @@ class WorkerOptions:
 class Running:
     """One attempt in progress, and the reason for which it was stopped, if it was."""
 
-    __slots__ = ("began_at", "claim", "context", "spec", "stopped", "task")
+    __slots__ = ("began_at", "claim", "context", "spec", "stopped", "task", "together")
 
     def __init__(self, claim: Claim, spec: TaskSpec, began_at: float, context: Context) -> None:
         self.claim = claim
@@ -86,6 +87,12 @@ class Running:
         self.context = context
         self.task: asyncio.Task[None] | None = None
         self.stopped: Outcome | None = None
+        self.together: Together | None = None  # where it runs several jobs
+
+    @property
+    def claims(self) -> Sequence[Claim]:
+        """The claims of all jobs that it runs."""
+        return [self.claim] if self.together is None else self.together.claims
 
 
 class Worker:
@@ -305,7 +312,7 @@ class Worker:
             self._doubt_ends_at = self._now() + self._options.lease_s
             raise
         self._take(claims, worker == self._keeper.info.id)
-        return len(claims) == limit
+        return len(claims) >= limit
 
     async def _take_unanswered(self, doubt_ends_at: float) -> None:
         """Take what a claim gave us whose answer was lost: our lease would keep it for ever.
@@ -315,7 +322,8 @@ class Worker:
         """
         worker, asked_at = self._keeper.info.id, self._now()
         # What ends while we ask is still in the answer: only what was never here is new.
-        known = {(id, running.claim.fence) for id, running in self._running.items()}
+        running = (claim for one in self._running.values() for claim in one.claims)
+        known = {(claim.job_id, claim.fence) for claim in running}
         known |= self._settler.fences
         held = await self._store.held(worker)
         new = [claim for claim in held if (claim.job_id, claim.fence) not in known]
@@ -330,8 +338,10 @@ class Worker:
                 self._tell_of_claim(NoticeKind.CLAIMED, claim)
             if stopping:
                 self._hand_over(claim, Released())
-            else:
+            elif claim.batch is None:
                 self._start(claim)
+            elif claim.batch == claim.job_id:
+                self._start_batch([one for one in claims if one.batch == claim.batch])
         if self._options.jobs_max is not None and self.jobs_started >= self._options.jobs_max:
             log.info("the worker retires: it has begun %d jobs", self.jobs_started)
             self.retire()
@@ -364,13 +374,30 @@ class Worker:
             log.warning("job %s: this worker knows no task %r", claim.job_id, claim.task)
             self._hand_over(claim, Unknown(self._options.unknown_task_delay_s))
             return
+        self._begin(claim, spec, None)
+
+    def _start_batch(self, claims: Sequence[Claim]) -> None:
+        spec = self._specs.get(claims[0].task)
+        if spec is None:
+            for claim in claims:
+                self._start(claim)
+            return
+        together = Together(spec.signature, claims, spec.result_limit_bytes)
+        for claim, refusal in together.refused:
+            self._hand_over(claim, refusal)
+        if together.claim is not None:
+            self._begin(together.claim, spec, together)
+
+    def _begin(self, claim: Claim, spec: TaskSpec, together: Together | None) -> None:
         context = Context(claim, self._state, self._progress.note)
         running = Running(claim, spec, self._now() if self._is_observed else 0.0, context)
+        running.together = together
         self._running[claim.job_id] = running
-        self.jobs_started += 1
+        self.jobs_started += len(running.claims)
         self._pools.enter(claim.queue, spec.isolation)
         if self._is_observed:
-            self._tell_of_claim(NoticeKind.STARTED, claim)
+            for one in running.claims:
+                self._tell_of_claim(NoticeKind.STARTED, one)
         running.task = _start_task(self._attempt(running))
 
     async def _attempt(self, running: Running) -> None:
@@ -397,8 +424,11 @@ class Worker:
         self._room.set()
         if self._pools.leave(spec.isolation):
             self._pool_room.set()
-        if outcome is not None:
-            self._settle(running, outcome)
+        if outcome is not None and running.together is None:
+            self._settle(running, claim, outcome)
+        elif outcome is not None and running.together is not None:
+            for one, own in running.together.apart(outcome):
+                self._settle(running, one, own)
         elif self._is_observed:  # its lease is gone; nothing is written of it
             seconds = self._now() - running.began_at
             self._tell_of_claim(NoticeKind.REFUSED, claim, seconds=seconds)
@@ -435,8 +465,8 @@ class Worker:
         """Run what stands inside all middleware."""
         return await self._executors[call.spec.isolation].run(call.spec, call.claim, call.context)
 
-    def _settle(self, running: Running, outcome: Outcome) -> None:
-        spec, claim = running.spec, running.claim
+    def _settle(self, running: Running, claim: Claim, outcome: Outcome) -> None:
+        spec = running.spec
         if running.context.last_progress is not None:
             self._progress.end(running.context)
         delay_s = None
@@ -474,6 +504,8 @@ class Worker:
     def _cancel(self, job_ids: Sequence[JobId]) -> None:
         for job_id in job_ids:
             running = self._running.get(job_id)
+            if running is not None and running.together is not None:
+                continue  # it runs for other jobs too, and goes on
             if running is not None and not running.context.cancel_requested:
                 running.context.ask_to_cancel()
                 if running.spec.isolation != "thread":

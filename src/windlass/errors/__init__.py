@@ -45,6 +45,7 @@ WindlassError
     ├── JobFailed               the job ended in ``failed``
     ├── JobCancelled            the job ended in ``cancelled``
     ├── BadResult               a stored result cannot be read
+    ├── BadBatchResult          a batch returned neither None nor a value for each item
     ├── UpstreamFailed          a job that this one waited for ended badly
     ├── AttemptTimeout          an attempt ran longer than its limit
     ├── MemoryExceeded          an attempt wanted more memory than its limit
@@ -61,6 +62,7 @@ that each error survives pickling.
 from windlass.errors.attempts import (
     AttemptCancelled,
     AttemptTimeout,
+    BadBatchResult,
     BadResult,
     ChildDied,
     CpuExceeded,
@@ -128,6 +130,7 @@ __all__ = [
     "AttemptCancelled",
     "AttemptTimeout",
     "BadArguments",
+    "BadBatchResult",
     "BadComposition",
     "BadLimitKey",
     "BadMiddleware",

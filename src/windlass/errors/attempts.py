@@ -58,6 +58,22 @@ class BadResult(TaskError):
         return f"the stored result of task {self.task!r} cannot be read: {self.why}"
 
 
+class BadBatchResult(TaskError):
+    """A batch returned neither None nor a list with a value for each item."""
+
+    def __init__(self, task: str, wanted: int, given: str) -> None:
+        super().__init__(task, wanted, given)
+        self.task = task
+        self.wanted = wanted
+        self.given = given
+
+    def __str__(self) -> str:
+        return (
+            f"task {self.task!r} was given {self.wanted} items at once and returned {self.given}: "
+            "return a list with a value for each, or None"
+        )
+
+
 class UpstreamFailed(TaskError):
     """A job that this one waited for ended badly, so this one never ran."""
 

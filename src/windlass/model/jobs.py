@@ -158,6 +158,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     failures: attempts that ended in an error so far; the retry budget counts these.
     lane:     the id of the lane it came from; None if nothing limits it.
     has_inputs: whether jobs that it waited for may give it arguments.
+    batch:    the first job of those that one attempt runs together; None: it runs alone.
     """
 
     job_id: JobId
@@ -171,6 +172,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     lane: str | None = None
     fingerprint: int | None = None
     has_inputs: bool = False
+    batch: JobId | None = None
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

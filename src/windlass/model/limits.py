@@ -30,6 +30,13 @@ class Pace(msgspec.Struct, frozen=True, array_like=True):
     burst: int
 
 
+class Together(msgspec.Struct, frozen=True, array_like=True):
+    """Jobs of one lane run in one call: ``size`` of them, or what there is after ``wait_us``."""
+
+    size: int
+    wait_us: int
+
+
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     """Under what a job may start.
 
@@ -39,6 +46,12 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     caps: tuple[Cap, ...] = ()
     paces: tuple[Pace, ...] = ()
     shares: tuple[str, ...] = ()
+    together: Together | None = None
+
+    @property
+    def size(self) -> int:
+        """How many jobs one attempt takes at most."""
+        return 1 if self.together is None else self.together.size
 
     def encode(self) -> str:
         """Return the text that the store keeps; the same for equal limits."""

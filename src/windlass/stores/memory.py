@@ -15,6 +15,7 @@ from windlass.core import lifecycle
 from windlass.core.admission import (
     PLAIN,
     Place,
+    batched,
     holders_of,
 )
 from windlass.core.holds import Candidate, Standing, holding, open_queues
@@ -274,7 +275,8 @@ class MemoryStore:
         if admission.wake_in_us is not None:
             for queue in queues:
                 self._alarm.set(queue_topic(queue), admission.wake_in_us / 1e6)
-        return [self._take(self.data.jobs[job_id], worker, now) for job_id in admission.taken]
+        taken = [self._take(self.data.jobs[job_id], worker, now) for job_id in admission.taken]
+        return batched(taken, admission.batch_of)
 
     def _take(self, job: Job, worker: WorkerId, now: datetime) -> Claim:
         held = with_(

@@ -11,6 +11,7 @@ from windlass.core.admission import (
     Place,
     Shown,
     Wanted,
+    batched,
     fill,
     spans,
     usage_of,
@@ -106,7 +107,8 @@ class Claiming:
             )
             await connection.execute(sql.KEEP_PACES, names, keys, full)
         claims = {row[0]: Claim(*row) for row in map(tuple, rows)}
-        return [claims[job_id] for job_id in admission.taken if job_id in claims]
+        taken = [claims[job_id] for job_id in admission.taken if job_id in claims]
+        return batched(taken, admission.batch_of) if admission.batch_of else taken
 
     async def _look(
         self, connection: Connection, admission: Admission, queues: Sequence[str]

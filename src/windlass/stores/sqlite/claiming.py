@@ -15,6 +15,7 @@ from windlass.core.admission import (
     Place,
     Shown,
     Wanted,
+    batched,
     fill_from,
     spans,
     usage_of,
@@ -123,6 +124,8 @@ class Claiming:
         if self._has_held:
             admission.look_again_in(LOOK_ON_US)
         claims = self._taken(transaction, [rows[job_id] for job_id in admission.taken])
+        if admission.batch_of:
+            claims = batched(claims, admission.batch_of)
         for pace in admission.paces:
             transaction.execute(sql.KEEP_PACE, (pace.name, pace.key, pace.full_at_us))
         return Claimed(claims, admission.last_place or self._after, admission.wake_in_us)

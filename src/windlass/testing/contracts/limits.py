@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from windlass.model.jobs import Claim, JobRequest, State
-from windlass.model.limits import Cap, Holder, Limits, Pace, lane_of
+from windlass.model.limits import Cap, Holder, Limits, Pace, Together, lane_of
 from windlass.model.outcomes import Cancelled, Failed, Snoozed, Succeeded
 from windlass.model.topics import queue_topic
 from windlass.ports import Store
@@ -332,6 +332,36 @@ class LimitContract:
 
             assert max(most_seen.values()) <= 4
             assert sum(running.values()) == 0
+
+    async def test_jobs_that_run_together_come_together(self, world: StoreWorld) -> None:
+        lane = lane_of(Limits(shares=("t",), together=Together(3, 10_000_000)))
+        requests = [make_request(n, lane=lane.id, limits=lane.limits) for n in range(1, 8)]
+        async with opened(world) as store:
+            await store.enqueue([*requests, make_request(8)])
+            claims = await take(store, 3)
+            claims += await take(store, 3)
+            early = {claim.job_id: claim.batch for claim in claims}
+            await world.advance(11.0)
+            late = await take(store)
+
+            assert early == {
+                **{nth_id(n): nth_id(1) for n in (1, 2, 3)},
+                **{nth_id(n): nth_id(4) for n in (4, 5, 6)},
+                nth_id(8): None,
+            }
+            assert [(claim.job_id, claim.batch) for claim in late] == [(nth_id(7), nth_id(7))]
+
+    async def test_the_bell_rings_when_a_batch_has_waited_long_enough(
+        self, world: StoreWorld
+    ) -> None:
+        lane = lane_of(Limits(shares=("t",), together=Together(3, 300_000)))
+        async with opened(world) as store:
+            await store.enqueue([make_request(1, lane=lane.id, limits=lane.limits)])
+            bell = store.listen([queue_topic("default")])
+            assert await take(store) == []
+
+            assert await bell.wait(RING_S)
+            bell.close()
 
     async def test_the_holders_of_a_limit_are_named(self, world: StoreWorld) -> None:
         limits = Limits(caps=(Cap("cap", "k", 2),), paces=(Pace("pace", "", 10_000_000, 1),))
