@@ -144,6 +144,7 @@ class Worker:
             written=self._tell_of_progress if self._is_observed else None,
             pulse=self._watchdog.pulse("progress"),
         )
+        self._note_progress = self._progress.note  # bound once, not for each attempt
         self._settler = Settler(
             store,
             first=self._progress.write_last,
@@ -364,7 +365,7 @@ class Worker:
             log.warning("job %s: this worker knows no task %r", claim.job_id, claim.task)
             self._hand_over(claim, Unknown(self._options.unknown_task_delay_s))
             return
-        context = Context(claim, self._state, self._progress.note)
+        context = Context(claim, self._state, self._note_progress)
         running = Running(claim, spec, self._now() if self._is_observed else 0.0, context)
         self._running[claim.job_id] = running
         self.jobs_started += 1
