@@ -5,7 +5,7 @@ PostgreSQL with many workers.  Everything a user needs is named here.
 """
 
 from windlass.app import App
-from windlass.composition import Call, Chain, Group, chain, chord, group
+from windlass.composition import Call, Chain, Group, chain, chord, continue_as, group
 from windlass.core.context import Context, context
 from windlass.core.dependencies import INJECTED, Depends
 from windlass.core.limits import Batch, Concurrency, FairShare, Rate
@@ -103,5 +103,6 @@ __all__ = [
     "chain",
     "chord",
     "context",
+    "continue_as",
     "group",
 ]

@@ -4,14 +4,16 @@
 (``task.bind(…)``), unfold into jobs and the edges between them, and are stored in one piece.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
+from windlass.core.continuation import Continuation
 from windlass.core.tasks import TaskSpec
 from windlass.errors import BadComposition
 from windlass.handles import Enqueuer, GroupHandle, JobHandle
 from windlass.model.jobs import Edge, JobId, JobRequest
+from windlass.model.outcomes import Continued
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -24,15 +26,32 @@ class Unfolding:
 
     def __init__(self) -> None:
         self.requests: list[JobRequest] = []
+        self._has_once = self._has_edges = False
 
     def add(self, request: JobRequest) -> JobId:
-        """Take in a job; return its id."""
+        """Take in a job; return its id.
+
+        Raises: BadComposition, for calls that become one with others beside calls that wait.
+        """
         self.requests.append(request)
+        self._has_once = self._has_once or request.once is not None
+        self._has_edges = self._has_edges or bool(request.after)
+        if self._has_once and self._has_edges:
+            raise BadComposition("a call", request.task, "a task with `once` has no place in it")
         return request.id
 
 
-class Composition(ABC, Generic[R_co]):
+class Composition(Continuation, Generic[R_co]):
     """Something to enqueue that may be more than one job.  ``R``: what its result is."""
+
+    def continued(self) -> Continued:
+        """Return the jobs, for a task that goes on as them."""
+        unfolding = Unfolding()
+        ends = self.unfold(unfolding, None)
+        is_list = isinstance(ends, tuple)
+        return Continued(
+            tuple(unfolding.requests), ends if isinstance(ends, tuple) else (ends,), is_list
+        )
 
     @property
     @abstractmethod
@@ -233,6 +252,15 @@ def chord(members: Group[R] | Iterable[Single[R]], body: Call[R_co]) -> Chain[R_
     """
     before = members if isinstance(members, Group) else group(*members)
     return chain(before, body)
+
+
+def continue_as(composition: Composition[R]) -> R:
+    """Return what a task returns in order to go on as other jobs: their result will be its own.
+
+    The job waits for them, holding no slot, and ends as they end.  To the type checker this is
+    their result already.
+    """
+    return cast(R, composition)
 
 
 def _checked(parts: Sequence[Any], kind: Any, what: str) -> Sequence[Any]:

@@ -1,12 +1,26 @@
 """Chains, groups and chords, on both stores, with a worker in the same loop."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 
 import pytest
 
 from tests.app.live import WAIT_S, ended, quick_app, running, until, working
-from windlass import App, Cancel, JobFailed, JobHandle, Retry, Router, State, chain, chord, group
+from windlass import (
+    App,
+    Cancel,
+    Chain,
+    JobFailed,
+    JobHandle,
+    Retry,
+    Router,
+    State,
+    chain,
+    chord,
+    continue_as,
+    group,
+)
 from windlass.core.why import Cause
 from windlass.errors import (
     BadArguments,
@@ -195,6 +209,89 @@ async def test_inputs_reach_child_processes_and_other_formats(store_url: str) ->
         job = await chain(press.fetch.bind("a", words=5), press.count.bind()).aenqueue()
 
         assert await job.aresult(timeout=WAIT_S) == 5
+
+
+@pytest.mark.parametrize("kind", ["async", "thread", "limited"])
+async def test_a_task_may_go_on_as_other_jobs_whose_result_is_its_own(
+    store_url: str, kind: str
+) -> None:
+    press = Press(store_url)
+    seen: list[int] = []
+
+    def steps(words: int) -> "Chain[int]":
+        seen.append(words)
+        return chain(press.fetch.bind("a", words=words), press.count.bind())
+
+    async def go_on(words: int) -> int:
+        return continue_as(steps(words))
+
+    if kind == "thread":
+
+        def go_on_in_a_thread(words: int) -> int:
+            return continue_as(steps(words))
+
+        task = press.app.task(name="go_on")(go_on_in_a_thread)
+    else:
+        limit = 30 if kind == "limited" else None
+        task = press.app.task(name="go_on", timeout=limit)(go_on)  # type: ignore[assignment]
+    async with working(press.app, concurrency=1):
+        job = await task.aenqueue(6)
+        after = await job.athen(press.note.bind("done"))
+
+        assert await job.aresult(timeout=WAIT_S) == 6
+        assert await after.aresult(timeout=WAIT_S) == "done"
+        found = await job.ajob()
+    assert (seen, found.state, found.failures) == ([6], State.SUCCEEDED, 0)
+
+
+async def test_a_task_may_go_on_as_a_group_and_a_member_of_a_chain_too(store_url: str) -> None:
+    press = Press(store_url)
+
+    @press.app.task(name="spread")
+    async def spread(page: Page) -> list[int]:
+        return continue_as(press.count.map([page, page, page]))
+
+    async with working(press.app):
+        steps = chain(press.fetch.bind("a", words=2), spread.bind(), press.total.bind())
+
+        assert await (await steps.aenqueue()).aresult(timeout=WAIT_S) == 6
+
+
+async def test_a_job_that_goes_on_ends_as_its_children_end(store_url: str) -> None:
+    press = Press(store_url)
+
+    @press.app.task(name="doomed", retry=Retry(3, delay=0.01))
+    async def doomed() -> int:
+        return continue_as(chain(press.fetch.bind("bad"), press.count.bind()))
+
+    async with working(press.app):
+        job = await doomed.aenqueue()
+        with pytest.raises(JobFailed, match="failed") as raised:
+            await job.aresult(timeout=WAIT_S)
+        children = await (await press.app.client()).jobs(JobFilter(task="fetch"))
+
+    assert raised.value.reason == Reason.UPSTREAM
+    assert len(children) == 1
+
+
+async def test_a_job_whose_cancel_was_asked_for_does_not_go_on(store_url: str) -> None:
+    press, gate = Press(store_url), asyncio.Event()
+
+    @press.app.task(name="deaf")
+    async def deaf() -> int:
+        with contextlib.suppress(asyncio.CancelledError):
+            await gate.wait()
+        return continue_as(chain(press.fetch.bind("a"), press.count.bind()))
+
+    async with working(press.app):
+        job = await deaf.aenqueue()
+        await running(job)
+        await job.acancel()
+        with pytest.raises(JobCancelled):
+            await job.aresult(timeout=WAIT_S)
+        made = await (await press.app.client()).jobs(JobFilter(task="fetch"))
+
+    assert made == []
 
 
 async def test_what_cannot_be_put_together_is_refused_and_nothing_is_stored(

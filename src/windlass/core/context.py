@@ -20,6 +20,7 @@ class Context:
     idempotency_key: the same for each write of this attempt, different for the next.
     state:           what the app's lifespan has made; None without one, and in a child process.
     headers:         what middleware sent along with the job, texts by name.
+    last_progress:   the fraction and the message which it said last; None before the first.
     deadline:        when the attempt's time limit ends; None without one, and before the
                      task's code begins.
     """
@@ -28,7 +29,6 @@ class Context:
         "_cancelled",
         "_has_news",
         "_headers",
-        "_last_progress",
         "_logger",
         "_on_news",
         "attempt",
@@ -36,6 +36,7 @@ class Context:
         "failures",
         "fence",
         "job_id",
+        "last_progress",
         "queue",
         "state",
         "task",
@@ -60,7 +61,7 @@ class Context:
         self._cancelled = False  # one writer, one word: no lock needed
         self._on_news = on_news
         self._has_news = False
-        self._last_progress: tuple[float, str] | None = None
+        self.last_progress: tuple[float, str] | None = None
 
     @property
     def idempotency_key(self) -> str:
@@ -92,16 +93,11 @@ class Context:
         Raises:   BadOption.
         """
         # Kept first and flagged then; ``take_news`` the other way round: so nothing is missed.
-        self._last_progress = check_progress(fraction, message)
+        self.last_progress = check_progress(fraction, message)
         if not self._has_news:
             self._has_news = True
             if self._on_news is not None:
                 self._on_news(self)
-
-    @property
-    def last_progress(self) -> tuple[float, str] | None:
-        """The fraction and the message which this attempt said last; None before the first."""
-        return self._last_progress
 
     @property
     def has_news(self) -> bool:
@@ -111,8 +107,8 @@ class Context:
     def take_news(self) -> tuple[float, str]:
         """Return what it said last, as told from now on.  For the worker."""
         self._has_news = False
-        assert self._last_progress is not None
-        return self._last_progress
+        assert self.last_progress is not None
+        return self.last_progress
 
     @property
     def cancel_requested(self) -> bool:

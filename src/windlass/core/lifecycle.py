@@ -10,9 +10,10 @@ from typing import assert_never
 
 import msgspec
 
-from windlass.model.jobs import LIVE, Claim, Job, JobId, Reason, State
+from windlass.model.jobs import LIVE, Claim, Edge, Job, JobId, Reason, State
 from windlass.model.outcomes import (
     Cancelled,
+    Continued,
     ErrorInfo,
     Failed,
     Outcome,
@@ -27,6 +28,8 @@ W, S, Q, H, R = State.WAITING, State.SCHEDULED, State.QUEUED, State.HELD, State.
 OK, BAD, OFF, SKIP = State.SUCCEEDED, State.FAILED, State.CANCELLED, State.SKIPPED
 
 UPSTREAM_FAILED = "windlass.errors.UpstreamFailed"  # the type of error that a job ends with
+
+OWN_RESULT = ""  # the slot of a job that was handed on: what it is given is its own result
 
 INITIAL = frozenset({W, S, Q, H})
 
@@ -101,6 +104,8 @@ def after_attempt(
             return _move(claim, S, reason=Reason.SNOOZE, delay_s=delay_s)
         case Cancelled():
             return _move(claim, OFF)
+        case Continued():
+            return _continued(claim, outcome)
         case Released(started):
             return _move(claim, Q, attempt=claim.attempt if started else claim.attempt - 1)
         case Unknown(delay_s):
@@ -108,6 +113,22 @@ def after_attempt(
                 claim, S, reason=Reason.UNKNOWN_TASK, delay_s=delay_s, attempt=claim.attempt - 1
             )
     assert_never(outcome)
+
+
+def _continued(claim: Claim, outcome: Continued) -> Transition:
+    places = range(len(outcome.ends)) if outcome.is_list else [None]
+    edges = (Edge(end, OWN_RESULT, n) for n, end in zip(places, outcome.ends, strict=True))
+    return Transition(
+        job_id=claim.job_id,
+        fence=claim.fence,
+        before=R,
+        after=W,
+        reason=Reason.CHILDREN,
+        attempt=claim.attempt,
+        failures=claim.failures,
+        children=outcome.requests,
+        after_children=tuple(edges),
+    )
 
 
 def after_cancel(job: Job, actor: str) -> Transition | None:

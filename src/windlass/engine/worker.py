@@ -14,12 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from msgspec.structs import replace as with_
-
 from windlass.core.batches import Together
 from windlass.core.capture import error_info
 from windlass.core.context import Context
-from windlass.core.lifecycle import after_attempt
+from windlass.core.inputs import own_result, with_inputs
+from windlass.core.lifecycle import OWN_RESULT, after_attempt
 from windlass.core.middleware import AttemptCall, attempt_through
 from windlass.core.tasks import Isolation, TaskSpec, outcome_of, retry_delay_s
 from windlass.engine.lease import LeaseKeeper
@@ -29,10 +28,18 @@ from windlass.engine.progress import ProgressWriter
 from windlass.engine.settler import Settler
 from windlass.engine.upkeep import Upkeep
 from windlass.engine.watchdog import Watchdog
-from windlass.errors import ResultExpired, UnavailableError, UsageError
-from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, JobId
+from windlass.errors import UnavailableError, UsageError
+from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, Input, JobId
 from windlass.model.notices import Notice, NoticeKind, kind_of
-from windlass.model.outcomes import Cancelled, Failed, Outcome, Released, Transition, Unknown
+from windlass.model.outcomes import (
+    Cancelled,
+    Failed,
+    Outcome,
+    Released,
+    Succeeded,
+    Transition,
+    Unknown,
+)
 from windlass.model.progress import ProgressReport
 from windlass.model.topics import queue_topic
 from windlass.model.workers import WorkerInfo
@@ -151,6 +158,7 @@ class Worker:
             written=self._tell_of_progress if self._is_observed else None,
             pulse=self._watchdog.pulse("progress"),
         )
+        self._note_progress = self._progress.note  # bound once, not for each attempt
         self._settler = Settler(
             store,
             first=self._progress.write_last,
@@ -389,7 +397,7 @@ class Worker:
             self._begin(together.claim, spec, together)
 
     def _begin(self, claim: Claim, spec: TaskSpec, together: Together | None) -> None:
-        context = Context(claim, self._state, self._progress.note)
+        context = Context(claim, self._state, self._note_progress)
         running = Running(claim, spec, self._now() if self._is_observed else 0.0, context)
         running.together = together
         self._running[claim.job_id] = running
@@ -405,12 +413,14 @@ class Worker:
         outcome: Outcome | None
         try:
             if claim.has_inputs:
-                claim = await self._with_inputs(spec, claim)
-            if spec.around_attempt:
-                call = AttemptCall(spec, claim, running.context)
-                outcome = await attempt_through(spec.around_attempt, call, self._execute)
+                inputs = await self._inputs_of(claim)
+                if any(one.slot == OWN_RESULT for one in inputs):
+                    outcome = Succeeded(own_result(spec, self._specs, inputs))
+                else:
+                    claim = with_inputs(spec, self._specs, claim, inputs)
+                    outcome = await self._run(spec, claim, running.context)
             else:
-                outcome = await self._executors[spec.isolation].run(spec, claim, running.context)
+                outcome = await self._run(spec, claim, running.context)
         except asyncio.CancelledError:
             outcome = running.stopped
         except UsageError as error:  # what other jobs give does not fit
@@ -433,33 +443,19 @@ class Worker:
             seconds = self._now() - running.began_at
             self._tell_of_claim(NoticeKind.REFUSED, claim, seconds=seconds)
 
-    async def _with_inputs(self, spec: TaskSpec, claim: Claim) -> Claim:
-        """Return the claim with the results of the jobs for which it waited as arguments.
-
-        Raises: BadArguments, where they do not fit; ResultExpired, where one is gone.
-        """
+    async def _inputs_of(self, claim: Claim) -> list[Input]:
         while True:
             try:
-                inputs = await self._store.inputs(claim.job_id)
-                break
+                return await self._store.inputs(claim.job_id)
             except UnavailableError as error:  # an outage is no failure of the job
                 log.warning("job %s waits for its inputs: %s", claim.job_id, error)
                 await asyncio.sleep(RESTART_S)
-        given: dict[str, Any] = {}
-        for one in inputs:
-            if one.slot is None:
-                continue
-            if one.expired_at is not None:
-                raise ResultExpired(one.parent, one.task, one.expired_at)
-            giver = self._specs.get(one.task, spec)
-            value = giver.signature.plain_result(one.result)
-            if one.position is None:
-                given[one.slot] = value
-            else:
-                given.setdefault(one.slot, []).append(value)
-        if not given:
-            return claim
-        return with_(claim, payload=spec.signature.with_inputs(claim.payload, given))
+
+    async def _run(self, spec: TaskSpec, claim: Claim, context: Context) -> Outcome:
+        if spec.around_attempt:
+            call = AttemptCall(spec, claim, context)
+            return await attempt_through(spec.around_attempt, call, self._execute)
+        return await self._executors[spec.isolation].run(spec, claim, context)
 
     async def _execute(self, call: AttemptCall) -> Outcome:
         """Run what stands inside all middleware."""

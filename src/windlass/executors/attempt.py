@@ -4,10 +4,17 @@ import asyncio
 from typing import Any
 
 from windlass.core.context import Context, enter_context, is_cancelled
+from windlass.core.continuation import Continuation
 from windlass.core.tasks import TaskSpec, outcome_told
 from windlass.errors import AttemptTimeout
 from windlass.model.jobs import Claim
 from windlass.model.outcomes import Outcome, Succeeded
+
+
+def _returned(spec: TaskSpec, value: Any) -> Outcome:
+    if isinstance(value, Continuation):
+        return value.continued()
+    return Succeeded(spec.result_of(value))
 
 
 def attempt_plain(spec: TaskSpec, claim: Claim, context: Context) -> Outcome:
@@ -16,7 +23,7 @@ def attempt_plain(spec: TaskSpec, claim: Claim, context: Context) -> Outcome:
     try:
         args, kwargs = spec.signature.decode(claim.payload, claim.fingerprint)
         value = spec.function(*args, **kwargs)
-        return Succeeded(spec.result_of(value))
+        return _returned(spec, value)
     except BaseException as error:
         return _ended_by(spec, error, context)
 
@@ -30,7 +37,7 @@ async def attempt_async(spec: TaskSpec, claim: Claim, context: Context) -> Outco
     try:
         args, kwargs = spec.signature.decode(claim.payload, claim.fingerprint)
         value = await spec.function(*args, **kwargs)
-        return Succeeded(spec.result_of(value))
+        return _returned(spec, value)
     except BaseException as error:
         if isinstance(error, asyncio.CancelledError) and is_cancelled():
             raise
@@ -50,7 +57,7 @@ async def attempt_limited(
         args, kwargs = spec.signature.decode(claim.payload, claim.fingerprint)
         async with limit:
             value: Any = await spec.function(*args, **kwargs)
-        return Succeeded(spec.result_of(value))
+        return _returned(spec, value)
     except BaseException as error:
         if isinstance(error, asyncio.CancelledError) and is_cancelled():
             raise

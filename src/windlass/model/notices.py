@@ -20,6 +20,7 @@ class NoticeKind(StrEnum):
     FAILED = "failed"  # the attempt failed, and it was the last
     SNOOZED = "snoozed"
     CANCELLED = "cancelled"
+    CONTINUED = "continued"  # it waits for jobs of its own, whose result will be its own
     RELEASED = "released"  # given back: the worker stops, or does not know the task
     REFUSED = "refused"  # the attempt's outcome came too late: another holder has won
     LOST = "lost"  # `count` jobs were taken back from workers whose lease had ended
@@ -57,6 +58,8 @@ def kind_of(transition: Transition) -> NoticeKind:
             return NoticeKind.FAILED
         case State.CANCELLED:
             return NoticeKind.CANCELLED
+        case State.WAITING:
+            return NoticeKind.CONTINUED
         case State.SCHEDULED if transition.reason is Reason.RETRY:
             return NoticeKind.RETRIED
         case State.SCHEDULED if transition.reason is Reason.SNOOZE:

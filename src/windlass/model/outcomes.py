@@ -2,7 +2,7 @@
 
 import msgspec
 
-from windlass.model.jobs import JobId, Reason, State
+from windlass.model.jobs import Edge, JobId, JobRequest, Reason, State
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,7 +59,19 @@ class Unknown(msgspec.Struct, frozen=True, tag=True):
     delay_s: float
 
 
-Outcome = Succeeded | Failed | Snoozed | Cancelled | Released | Unknown
+class Continued(msgspec.Struct, frozen=True, tag=True):
+    """The attempt handed its job on: the job's result will be that of the last of these jobs.
+
+    ends:    the jobs whose results count.
+    is_list: whether the result is the list of theirs, or that of the only one.
+    """
+
+    requests: tuple[JobRequest, ...]
+    ends: tuple[JobId, ...]
+    is_list: bool = False
+
+
+Outcome = Succeeded | Failed | Snoozed | Cancelled | Released | Unknown | Continued
 
 
 class Transition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -69,7 +81,8 @@ class Transition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     the store's now and only for ``after`` in {queued, scheduled}.  ``actor`` names
     the operator whose act this is; with it, or with an error, an event row is
     written in the same transaction.  ``result_ttl_s`` counts from the store's now; after it
-    the result may be dropped.
+    the result may be dropped.  ``children`` are inserted with it, and the job waits for those
+    that ``after_children`` names.
     """
 
     job_id: JobId
@@ -85,3 +98,5 @@ class Transition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     error_type: str | None = None
     actor: str | None = None
     result_ttl_s: float | None = None
+    children: tuple[JobRequest, ...] = ()
+    after_children: tuple[Edge, ...] = ()

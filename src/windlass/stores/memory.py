@@ -60,6 +60,7 @@ from windlass.stores.memory_rows import (
     after,
     backlog_order,
     claim_of,
+    event_of,
     finished_from,
     fits,
     is_dead_letter,
@@ -119,6 +120,9 @@ class MemoryStore:
         for edge in (edge for request in requests for edge in request.after):
             if edge.parent not in new and edge.parent not in self.data.jobs:
                 raise JobNotFound(edge.parent)  # looked for first, so that nothing is inserted
+        return self._insert_all(requests, now)
+
+    def _insert_all(self, requests: Sequence[JobRequest], now: datetime) -> list[JobId]:
         stored: dict[JobId, JobId] = {}
         for request in requests:
             is_new = request.id not in self.data.jobs
@@ -169,6 +173,19 @@ class MemoryStore:
             if self.data.jobs[parent].state in TERMINAL:
                 self._tell(self.data.jobs[parent], [request.id], now)
 
+    def _continue(self, step: Transition, job: Job, now: datetime) -> None:
+        """Have a job that runs wait for jobs of its own, which are inserted with it."""
+        ends = sorted({edge.parent for edge in step.after_children})
+        stored = self._insert_all(step.children, now)
+        stands = {child.id: job_id for child, job_id in zip(step.children, stored, strict=True)}
+        edges = [with_(edge, parent=stands[edge.parent]) for edge in step.after_children]
+        self.data.edges[job.id] = [*self.data.edges.get(job.id, ()), *edges]
+        facts = {"state": State.WAITING, "reason": Reason.CHILDREN, "worker": None}
+        self.data.put(with_(job, upstream=len(ends), **facts))
+        for end in sorted({stands[end] for end in ends}):
+            self.data.children.setdefault(end, []).append(job.id)
+            self._advance(self.data.jobs[end], now)
+
     def _tell(self, parent: Job, children: Sequence[JobId], now: datetime) -> None:
         """Let go, or give up, what waits for a job that has ended."""
         for child in (self.data.jobs[child] for child in children):
@@ -218,9 +235,9 @@ class MemoryStore:
         found = []
         for edge in self.data.edges.get(job_id, ()):
             parent = self.data.jobs[edge.parent]
-            gives = finished_from(parent)
-            into = edge.slot, edge.position
-            found.append(Input(parent.id, parent.task, *into, gives.result, gives.expired_at))
+            ends = finished_from(parent)
+            facts = parent.id, parent.task, edge.slot, edge.position, ends.result, ends.expired_at
+            found.append(Input(*facts))
         return found
 
     def _insert(self, request: JobRequest, now: datetime) -> JobId:
@@ -311,6 +328,9 @@ class MemoryStore:
         job = self.data.jobs.get(transition.job_id)
         if job is None or not stands(transition, job):
             return False
+        if transition.children and job.reason is not Reason.CANCEL_REQUESTED:
+            self._continue(transition, job, now)
+            return True
         settled = after(transition, job, now)
         self.data.put(settled)
         if transition.error is not None or transition.actor is not None:
@@ -666,20 +686,7 @@ class MemoryStore:
         error: bytes | None = None,
     ) -> None:
         history = self.data.events.setdefault(after.id, [])
-        event = Event(
-            job_id=after.id,
-            seq=len(history) + 1,
-            at=now,
-            before=before.state,
-            after=after.state,
-            reason=after.reason,
-            attempt=after.attempt,
-            fence=after.fence,
-            worker=before.worker,
-            actor=actor,
-            error=error,
-        )
-        history.append(event)
+        history.append(event_of(before, after, len(history) + 1, now, actor, error))
 
     def _announce(self, job: Job) -> None:
         if job.state in TERMINAL:

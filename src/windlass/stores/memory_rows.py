@@ -140,6 +140,25 @@ def admitted(
     return admission
 
 
+def event_of(
+    before: Job, after: Job, seq: int, now: datetime, actor: str | None, error: bytes | None
+) -> Event:
+    """Return the line of a job's history that says what has been done to it."""
+    return Event(
+        job_id=after.id,
+        seq=seq,
+        at=now,
+        before=before.state,
+        after=after.state,
+        reason=after.reason,
+        attempt=after.attempt,
+        fence=after.fence,
+        worker=before.worker,
+        actor=actor,
+        error=error,
+    )
+
+
 def claim_of(job: Job) -> Claim:
     """Return what a worker holds of a running job."""
     return Claim(
@@ -215,7 +234,7 @@ def stands(transition: Transition, job: Job) -> bool:
 def after(transition: Transition, job: Job, now: datetime) -> Job:
     """Return the row that a transition makes."""
     after, reason = transition.after, transition.reason
-    again = after in (State.SCHEDULED, State.QUEUED)
+    again = after in (State.SCHEDULED, State.QUEUED) or bool(transition.children)
     if again and job.reason is Reason.CANCEL_REQUESTED:
         after, reason, again = State.CANCELLED, None, False
     return with_(

@@ -10,6 +10,20 @@ ON CONFLICT DO NOTHING
 RETURNING child_id
 """
 
+# Edge: running -> waiting; or -> cancelled, where that was asked for.  Returns which.
+CONTINUE_JOB = """
+UPDATE windlass_jobs
+   SET state = CASE WHEN reason = 'cancel_requested' THEN 'cancelled' ELSE 'waiting' END,
+       ended_at = CASE WHEN reason = 'cancel_requested' THEN now() END,
+       reason = CASE WHEN reason = 'cancel_requested' THEN NULL ELSE 'children' END,
+       upstream = CASE WHEN reason = 'cancel_requested' THEN upstream ELSE $3 END,
+       worker = NULL
+ WHERE id = $1 AND state = 'running' AND fence = $2
+RETURNING state
+"""
+
+NEXT_PLACE = "SELECT coalesce(max(place) + 1, 0) FROM windlass_edges WHERE child_id = $1"
+
 # Whoever settles one of these from now on looks for its children.
 MARK_PARENTS = """
 UPDATE windlass_jobs SET downstream = true

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from windlass.core.lifecycle import UPSTREAM_FAILED, encode_error, upstream_error
 from windlass.errors import JobNotFound
 from windlass.model.jobs import JobId, JobRequest, State
+from windlass.model.outcomes import Transition
 from windlass.model.topics import CLOCK, DONE, queue_topic
 from windlass.stores.postgres import edge_sql, sql
 from windlass.stores.postgres.connection import Connection
@@ -42,12 +43,42 @@ async def insert_linked(connection: Connection, requests: Sequence[JobRequest]) 
         new = await connection.fetch(edge_sql.ADD_EDGES, *map(list, zip(*edges, strict=True)))
         children = sorted({child for (child,) in new})
         parents = sorted({edge[2] for edge in edges if edge[0] in set(children)})
-        marked = {parent for (parent,) in await connection.fetch(edge_sql.MARK_PARENTS, parents)}
-        for parent in parents:
-            if parent not in marked:
-                raise JobNotFound(parent)
+        await _mark(connection, parents)
         await advance(connection, parents, children)
     return stored
+
+
+async def continue_as(connection: Connection, step: Transition) -> bool:
+    """Have a job that runs wait for jobs of its own, which are inserted with it."""
+    async with connection.transaction():
+        ends = sorted({edge.parent for edge in step.after_children})
+        facts = (step.job_id, step.fence, len(ends))
+        state = await connection.fetchval(edge_sql.CONTINUE_JOB, *facts)
+        if state == State.CANCELLED:
+            await connection.execute(sql.NOTIFY, [DONE])
+            await advance(connection, [step.job_id])
+        if state != State.WAITING:
+            return state is not None
+        insert = insert_linked if any(child.after for child in step.children) else insert_keyed
+        stored = await insert(connection, step.children)
+        stands = {child.id: job_id for child, job_id in zip(step.children, stored, strict=True)}
+        place = await connection.fetchval(edge_sql.NEXT_PLACE, step.job_id)
+        edges = [
+            (step.job_id, n, stands[edge.parent], edge.slot, edge.position)
+            for n, edge in enumerate(step.after_children, place)
+        ]
+        await connection.fetch(edge_sql.ADD_EDGES, *map(list, zip(*edges, strict=True)))
+        parents = sorted({stands[end] for end in ends})
+        await _mark(connection, parents)
+        await advance(connection, parents, [step.job_id])
+    return True
+
+
+async def _mark(connection: Connection, parents: Sequence[JobId]) -> None:
+    marked = {parent for (parent,) in await connection.fetch(edge_sql.MARK_PARENTS, parents)}
+    for parent in parents:
+        if parent not in marked:
+            raise JobNotFound(parent)
 
 
 async def advance(

@@ -1,6 +1,7 @@
 """The store of a PostgreSQL database.  No rule lives here: check, one statement, decode."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -44,7 +45,7 @@ from windlass.stores.postgres import (
 )
 from windlass.stores.postgres.claiming import Claiming, paces_of
 from windlass.stores.postgres.connection import Connection, Pool
-from windlass.stores.postgres.edges import advance, insert_keyed, insert_linked
+from windlass.stores.postgres.edges import advance, continue_as, insert_keyed, insert_linked
 from windlass.stores.postgres.events import write_events
 from windlass.stores.postgres.listener import Listener
 from windlass.stores.postgres.marks import PRUNE_MARKS, insert_once
@@ -199,6 +200,10 @@ class PostgresStore:
                 again.append(position)
         # Locks are taken in the order of ids, so that two batches never wait for each other.
         order = [first[job_id] for job_id in sorted(first)]
+        for position in [p for p in order if transitions[p].children]:
+            order.remove(position)
+            go_on = partial(continue_as, step=transitions[position])
+            applied[position] = await self._pool.run(go_on)
         told = [p for p in order if _is_told(transitions[p])]
         plain = [p for p in order if not _is_told(transitions[p])]
         for positions, settle in ((plain, self._settle_plain), (told, self._settle_told)):

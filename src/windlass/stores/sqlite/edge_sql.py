@@ -11,6 +11,16 @@ FIND_ENDED_PARENT = "SELECT task, state, error_type FROM windlass_jobs WHERE id 
 # Index: windlass_edges_parent.
 FIND_CHILDREN = "SELECT DISTINCT child_id FROM windlass_edges WHERE parent_id = ?"
 
+# Edge: running -> waiting.
+CONTINUE_JOB = """
+UPDATE windlass_jobs
+   SET state = 'waiting', reason = 'children', worker = NULL, upstream = :upstream
+ WHERE id = :id AND state = 'running' AND fence = :fence
+   AND (reason IS NULL OR reason <> 'cancel_requested')
+"""
+
+NEXT_PLACE = "SELECT coalesce(max(place) + 1, 0) FROM windlass_edges WHERE child_id = ?"
+
 # Edge: waiting -> waiting | scheduled | queued.
 LET_GO = """
 UPDATE windlass_jobs

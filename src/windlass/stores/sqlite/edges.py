@@ -6,6 +6,7 @@ from typing import Any
 from windlass.core.lifecycle import UPSTREAM_FAILED, encode_error, upstream_error
 from windlass.errors import JobNotFound
 from windlass.model.jobs import TERMINAL, JobId, JobRequest, Reason, State
+from windlass.model.outcomes import Transition
 from windlass.model.topics import DONE
 from windlass.stores.sqlite import edge_sql, sql
 from windlass.stores.sqlite.rows import insert_row
@@ -30,6 +31,26 @@ def insert_linked(
         if is_new and stored[request.id] == request.id:
             _add_edges(request, stored, transaction)
     return [stored[request.id] for request in requests]
+
+
+def continue_as(step: Transition, insert_one: InsertOne, transaction: Transaction) -> bool:
+    """Have a job that runs wait for jobs of its own, which are inserted with it."""
+    ends = {edge.parent for edge in step.after_children}
+    facts = {"id": step.job_id, "fence": step.fence, "upstream": len(ends)}
+    transaction.execute(edge_sql.CONTINUE_JOB, facts)
+    if not transaction.changes():
+        return False
+    stored = insert_linked(step.children, insert_one, transaction)
+    stands = {child.id: job_id for child, job_id in zip(step.children, stored, strict=True)}
+    [[place]] = transaction.execute(edge_sql.NEXT_PLACE, (step.job_id,)).fetchall()
+    for n, edge in enumerate(step.after_children, place):
+        row = (step.job_id, n, stands[edge.parent], edge.slot, edge.position)
+        transaction.execute(edge_sql.ADD_EDGE, row)
+    for end in sorted({stands[end] for end in ends}):
+        [[state]] = transaction.execute(edge_sql.MARK_PARENT, (end,)).fetchall()
+        if state in TERMINAL:
+            _tell(transaction, end, [step.job_id])
+    return True
 
 
 def _add_edges(request: JobRequest, stored: dict[JobId, JobId], transaction: Transaction) -> None:

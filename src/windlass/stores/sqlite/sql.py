@@ -139,6 +139,11 @@ RETURNING state, queue, worker, downstream
 # The worker that held the job is read before the row forgets it.
 FIND_HELD = "SELECT worker FROM windlass_jobs WHERE id = :id AND state = :before AND fence = :fence"
 
+FIND_CANCEL = """
+SELECT 1 FROM windlass_jobs
+ WHERE id = ? AND fence = ? AND state = 'running' AND reason = 'cancel_requested'
+"""
+
 WRITE_EVENT = """
 INSERT INTO windlass_events (job_id, seq, at, before, after, reason, attempt, fence, worker,
                              actor, error)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import apsw
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace as with_
 
 from windlass.core.admission import PLAIN, Place, holders_of
 from windlass.core.holds import open_queues, standing_of
@@ -45,7 +46,7 @@ from windlass.stores.sqlite import edge_sql, hold_sql, progress, sql
 from windlass.stores.sqlite.bells import Switchboard
 from windlass.stores.sqlite.claiming import Claiming, paces_of
 from windlass.stores.sqlite.connection import migrate, open_connection, translated
-from windlass.stores.sqlite.edges import advance, insert_linked
+from windlass.stores.sqlite.edges import advance, continue_as, insert_linked
 from windlass.stores.sqlite.marks import DELETE_MARKS, insert_once
 from windlass.stores.sqlite.rows import (
     QUEUE_SEPARATOR,
@@ -416,6 +417,10 @@ def _settle(transitions: Sequence[Transition], transaction: Transaction) -> list
 def _settle_one(step: Transition, transaction: Transaction) -> bool:
     if (step.before, step.after) not in SETTLE_MOVES:
         return False
+    if step.children:
+        # Where a cancel was asked for, it is cancelled, and no child is made.
+        off = with_(step, after=State.CANCELLED, reason=None, children=(), after_children=())
+        return continue_as(step, _insert_one, transaction) or _end_if_asked(off, transaction)
     if step.error is None and step.actor is None:
         return _move(step, transaction)
     facts = {"id": step.job_id, "before": step.before, "fence": step.fence}
@@ -424,6 +429,11 @@ def _settle_one(step: Transition, transaction: Transaction) -> bool:
         return False
     write_event(transaction, step.job_id, step.before, held[0][0], step.actor, step.error)
     return True
+
+
+def _end_if_asked(step: Transition, transaction: Transaction) -> bool:
+    asked = transaction.execute(sql.FIND_CANCEL, (step.job_id, step.fence)).fetchall()
+    return bool(asked) and _end(step, transaction)
 
 
 def _move(step: Transition, transaction: Transaction) -> bool:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from windlass.core.lifecycle import UPSTREAM_FAILED, decode_error
+from windlass.core.lifecycle import OWN_RESULT, UPSTREAM_FAILED, after_attempt, decode_error
 from windlass.errors import JobNotFound
 from windlass.model.jobs import Edge, Input, JobId, JobRequest, Reason, State
-from windlass.model.outcomes import Cancelled, Failed, Succeeded
+from windlass.model.outcomes import Cancelled, Continued, Failed, Succeeded
 from windlass.model.topics import queue_topic
 from windlass.ports import Store
 from windlass.testing.contracts.world import (
@@ -249,6 +249,51 @@ class EdgeContract:
             await world.advance(100.0)
 
             assert await store.prune(50.0, 10) == 3
+
+    async def test_a_job_goes_on_as_jobs_that_are_stored_with_it(self, world: StoreWorld) -> None:
+        requests = (make_request(2), after(3, 2))
+        async with opened(world) as store:
+            [claim] = await begin(store, make_request(1))
+            await store.enqueue([after(4, 1)])
+            go_on = after_attempt(claim, Continued(requests, (nth_id(3),)), None)
+            assert await store.settle([go_on]) == [True]
+            assert await store.settle([go_on]) == [False]
+            waiting = await row(store, nth_id(1))
+            assert (waiting.state, waiting.reason) == (State.WAITING, Reason.CHILDREN)
+            assert (waiting.worker, waiting.upstream) == (None, 1)
+            assert await states(store, 2, 3, 4) == [State.QUEUED] + [State.WAITING] * 2
+            for result in (b"2", b"3"):
+                [child] = await claim_all(store)
+                await finish(store, child, Succeeded(result))
+            [again] = await claim_all(store)
+
+            assert (again.job_id, again.fence, again.has_inputs) == (nth_id(1), 2, True)
+            [own] = await store.inputs(nth_id(1))
+            assert (own.parent, own.slot, own.result) == (nth_id(3), OWN_RESULT, b"3")
+            assert await states(store, 4) == [State.WAITING]
+
+    async def test_a_stale_attempt_cannot_go_on(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            [claim] = await begin(store, make_request(1))
+            await lose(store, ALICE)
+            go_on = after_attempt(claim, Continued((make_request(2),), (nth_id(2),)), None)
+
+            assert await store.settle([go_on]) == [False]
+            assert await store.get(nth_id(2)) is None
+            assert await states(store, 1) == [State.QUEUED]
+
+    async def test_what_goes_on_after_its_cancel_is_cancelled_and_makes_nothing(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            [claim] = await begin(store, make_request(1))
+            await store.enqueue([after(3, 1)])
+            await cancel(store, nth_id(1))
+            go_on = after_attempt(claim, Continued((make_request(2),), (nth_id(2),)), None)
+
+            assert await store.settle([go_on]) == [True]
+            assert await store.get(nth_id(2)) is None
+            assert await states(store, 1, 3) == [State.CANCELLED] * 2
 
     async def test_letting_go_rings_the_queue_of_the_child(self, world: StoreWorld) -> None:
         async with opened(world) as store:
