@@ -23,6 +23,7 @@ from windlass.core.lifecycle import (
 from windlass.model.jobs import LIVE, TERMINAL, Claim, Job, JobId, Reason, State, WorkerId
 from windlass.model.outcomes import (
     Cancelled,
+    Continued,
     ErrorInfo,
     Failed,
     Outcome,
@@ -186,6 +187,7 @@ def test_every_reason_is_some_states_reason() -> None:
         (Released(started=True), 9.0, State.QUEUED, None, 0, 4, 2),
         (Released(started=False), 9.0, State.QUEUED, None, 0, 3, 2),
         (Unknown(30.0), 9.0, State.SCHEDULED, Reason.UNKNOWN_TASK, 30, 3, 2),
+        (Continued((), (JobId("a"),)), 9.0, State.WAITING, Reason.CHILDREN, 0, 4, 2),
     ],
 )
 def test_an_outcome_decides_the_next_move(
@@ -254,7 +256,9 @@ def test_an_error_survives_the_way_into_the_store_and_back(error: ErrorInfo) -> 
 
 
 def test_the_table_of_outcomes_has_every_kind() -> None:
-    assert set(get_args(Outcome)) == {Succeeded, Failed, Snoozed, Cancelled, Released, Unknown}
+    ended = {Succeeded, Failed, Snoozed, Cancelled, Released, Unknown}
+
+    assert set(get_args(Outcome)) == ended | {Continued}
 
 
 # -- after a cancel request --------------------------------------------------
