@@ -35,6 +35,11 @@ class Pools:
     def __bool__(self) -> bool:
         return bool(self._places)
 
+    @property
+    def are_narrow(self) -> bool:
+        """Whether any is narrower than the worker; else nothing has to be counted."""
+        return bool(self._places)
+
     def enter(self, queue: str, isolation: Isolation) -> None:
         """Count a job that runs in a pool, or waits for it."""
         if isolation in self._places:

@@ -401,8 +401,9 @@ class Worker:
         running = Running(claim, spec, self._now() if self._is_observed else 0.0, context)
         running.together = together
         self._running[claim.job_id] = running
-        self.jobs_started += len(running.claims)
-        self._pools.enter(claim.queue, spec.isolation)
+        self.jobs_started += 1 if together is None else len(together.claims)
+        if self._pools.are_narrow:
+            self._pools.enter(claim.queue, spec.isolation)
         if self._is_observed:
             for one in running.claims:
                 self._tell_of_claim(NoticeKind.STARTED, one)
@@ -410,17 +411,17 @@ class Worker:
 
     async def _attempt(self, running: Running) -> None:
         spec, claim = running.spec, running.claim
-        outcome: Outcome | None
+        outcome: Outcome | None = None
         try:
             if claim.has_inputs:
-                inputs = await self._inputs_of(claim)
-                if any(one.slot == OWN_RESULT for one in inputs):
-                    outcome = Succeeded(own_result(spec, self._specs, inputs))
-                else:
-                    claim = with_inputs(spec, self._specs, claim, inputs)
-                    outcome = await self._run(spec, claim, running.context)
+                claim, outcome = await self._given(spec, claim)
+            if outcome is not None:
+                pass  # it was handed on, and what it was handed on to has ended
+            elif spec.around_attempt:
+                call = AttemptCall(spec, claim, running.context)
+                outcome = await attempt_through(spec.around_attempt, call, self._execute)
             else:
-                outcome = await self._run(spec, claim, running.context)
+                outcome = await self._executors[spec.isolation].run(spec, claim, running.context)
         except asyncio.CancelledError:
             outcome = running.stopped
         except UsageError as error:  # what other jobs give does not fit
@@ -432,7 +433,7 @@ class Worker:
         if self._running.get(claim.job_id) is running:
             del self._running[claim.job_id]
         self._room.set()
-        if self._pools.leave(spec.isolation):
+        if self._pools.are_narrow and self._pools.leave(spec.isolation):
             self._pool_room.set()
         if outcome is not None and running.together is None:
             self._settle(running, claim, outcome)
@@ -443,6 +444,16 @@ class Worker:
             seconds = self._now() - running.began_at
             self._tell_of_claim(NoticeKind.REFUSED, claim, seconds=seconds)
 
+    async def _given(self, spec: TaskSpec, claim: Claim) -> tuple[Claim, Outcome | None]:
+        """Return the claim with what other jobs give it; or its outcome, if that is given.
+
+        Raises: BadArguments, ResultExpired.
+        """
+        inputs = await self._inputs_of(claim)
+        if any(one.slot == OWN_RESULT for one in inputs):
+            return claim, Succeeded(own_result(spec, self._specs, inputs))
+        return with_inputs(spec, self._specs, claim, inputs), None
+
     async def _inputs_of(self, claim: Claim) -> list[Input]:
         while True:
             try:
@@ -450,12 +461,6 @@ class Worker:
             except UnavailableError as error:  # an outage is no failure of the job
                 log.warning("job %s waits for its inputs: %s", claim.job_id, error)
                 await asyncio.sleep(RESTART_S)
-
-    async def _run(self, spec: TaskSpec, claim: Claim, context: Context) -> Outcome:
-        if spec.around_attempt:
-            call = AttemptCall(spec, claim, context)
-            return await attempt_through(spec.around_attempt, call, self._execute)
-        return await self._executors[spec.isolation].run(spec, claim, context)
 
     async def _execute(self, call: AttemptCall) -> Outcome:
         """Run what stands inside all middleware."""
