@@ -56,12 +56,12 @@ class Bench:
         ]
 
     @contextmanager
-    def worker(self, concurrency: int) -> Iterator[psutil.Process]:
+    def worker(self, concurrency: int, app: str = "app") -> Iterator[psutil.Process]:
         """Run a worker process."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith("WINDLASS_")}
         process = subprocess.Popen(
-            [sys.executable, "-m", "windlass", "worker", "figures_app:app",
-             "--concurrency", str(concurrency), "--log-level", "error"],
+            [sys.executable, "-m", "windlass", "worker", f"figures_app:{app}",
+             "--concurrency", str(concurrency), "--log-level", "warning"],
             cwd=ROOT / "benchmarks",
             env={**clean, "WINDLASS_STORE": self.url, "WINDLASS_CLAIM_BATCH": "1000"},
         )  # fmt: skip
@@ -93,12 +93,12 @@ def enqueue_in_bulk(bench: Bench) -> float:
     return BULK / (time.perf_counter() - start)
 
 
-def drain(count: int, task: str = "noop") -> Callable[[Bench], float]:
+def drain(count: int, task: str = "noop", app: str = "app") -> Callable[[Bench], float]:
     """Return a measure of jobs per second, from the first start to the last end."""
 
     def measure(bench: Bench) -> float:
         jobs = bench.app.enqueue_many(bench.requests(count, task))
-        with bench.worker(1_000):
+        with bench.worker(1_000, app):
             # To count the jobs again and again would take a processor from the worker.
             while jobs[-1].job().ended_at is None or not bench.idle():
                 time.sleep(0.1)
@@ -178,6 +178,7 @@ FIGURES: dict[str, Callable[[Bench], float]] = {
     f"drain {SMALL:,}, /s": drain(SMALL),
     f"drain {LARGE:,}, /s": drain(LARGE),
     f"drain under limits {SMALL:,}, /s": drain(SMALL, "limited"),
+    f"drain watched {SMALL:,}, /s": drain(SMALL, app="watched"),
     "start delay, p50 ms": start_delay_ms,
     "same process, p50 ms": inner_start_delay_ms,
     "cold start to first job, s": cold_start_s,

@@ -2,7 +2,11 @@
 
 import time
 
+from prometheus_client import CollectorRegistry
+
 from windlass import App, Concurrency
+from windlass.contrib.logging import Logs
+from windlass.contrib.prometheus import Metrics
 
 app = App()
 
@@ -23,3 +27,11 @@ async def limited(number: int) -> int:
 async def clock() -> float:
     """Return the instant of the start, on the clock that all processes of a machine share."""
     return time.monotonic()
+
+
+# The same work, watched: logs, metrics, and a limit on another queue.
+watched = App()
+watched.task(name="noop")(noop.spec.function)
+watched.task(name="other", queue="other", limits=[Concurrency(1)])(clock.spec.function)
+watched.observe(Metrics(CollectorRegistry()))
+watched.observe(Logs())
