@@ -48,10 +48,9 @@ class Composition(Continuation, Generic[R_co]):
         """Return the jobs, for a task that goes on as them."""
         unfolding = Unfolding()
         ends = self.unfold(unfolding, None)
-        is_list = isinstance(ends, tuple)
-        return Continued(
-            tuple(unfolding.requests), ends if isinstance(ends, tuple) else (ends,), is_list
-        )
+        if isinstance(ends, tuple):
+            return Continued(tuple(unfolding.requests), ends, is_list=True)
+        return Continued(tuple(unfolding.requests), (ends,))
 
     @property
     @abstractmethod

@@ -8,7 +8,7 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -16,7 +16,6 @@ from windlass.config import Settings
 from windlass.core.lifecycle import decode_error
 from windlass.core.retry import Delay, seconds_of
 from windlass.core.serializers import Formats
-from windlass.core.signature import Upcaster
 from windlass.core.tasks import TaskSpec
 from windlass.engine.client import Client
 from windlass.errors import BadResult, JobCancelled, JobFailed, ResultExpired
@@ -24,14 +23,9 @@ from windlass.model.jobs import Finished, Job, JobId, JobRequest, State
 from windlass.model.outcomes import ErrorInfo
 from windlass.model.progress import Progress
 
-P = ParamSpec("P")
-C = TypeVar("C")
 R = TypeVar("R")
 T = TypeVar("T")
 H = TypeVar("H")
-U = TypeVar("U", bound=Upcaster)
-
-OPTIONS = ("delay", "run_at", "expires", "priority", "queue", "unique_key")
 
 
 class Follower(Protocol[H]):

@@ -22,8 +22,6 @@ from windlass.model.limits import Lane
 P = ParamSpec("P")
 C = TypeVar("C")
 R = TypeVar("R")
-T = TypeVar("T")
-H = TypeVar("H")
 U = TypeVar("U", bound=Upcaster)
 
 OPTIONS = ("delay", "run_at", "expires", "priority", "queue", "unique_key")

@@ -61,7 +61,14 @@ async def test_a_call_that_fails_is_retried_for_each_job(store_url: str) -> None
     assert all(attempt == 3 for attempt in attempts)
 
 
-async def test_a_job_that_cannot_be_read_fails_alone(store_url: str) -> None:
+@pytest.mark.parametrize(
+    ("payload", "why"),
+    [(b'{"numbers":["x"]}', "numbers"), (b"\x00nothing\x00x", "nothing")],
+    ids=["wrong type", "unknown serializer"],
+)
+async def test_a_job_that_cannot_be_read_fails_alone(
+    store_url: str, payload: bytes, why: str
+) -> None:
     app = quick_app(store_url)
 
     @app.task(name="sum", limits=[Batch(3, wait=0.1)])
@@ -73,14 +80,14 @@ async def test_a_job_that_cannot_be_read_fails_alone(store_url: str) -> None:
         id=app.new_job_id(),
         task="sum",
         queue="default",
-        payload=b'{"numbers":["x"]}',
+        payload=payload,
         lane=good[0].lane,
         limits=good[0].limits,
     )
     jobs = await app.aenqueue_many([good[0], bad, good[1]])
     async with working(app):
         assert await app.agather([jobs[0], jobs[2]], timeout=WAIT_S) == [[1], [2]]
-        with pytest.raises(JobFailed, match="numbers"):
+        with pytest.raises(JobFailed, match=why):
             await jobs[1].aresult(timeout=WAIT_S)
 
 

@@ -21,9 +21,14 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str) -> None:
     """Print rows under their columns, ids and names whole; ``empty`` where there are none."""
-    if not rows:
+    if rows:
+        print_rendered(table_of(columns, rows))
+    else:
         print(empty)
-        return
+
+
+def table_of(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
+    """Return rows under their columns as something to print, or to show."""
     from rich import box
     from rich.table import Table
 
@@ -32,7 +37,15 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty:
         table.add_column(name, overflow="fold", no_wrap=name in ("id", "job", "sample"))
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    _print(table)
+    return table
+
+
+def print_rendered(renderable: Any) -> None:
+    """Print what a terminal can show; where there is none, no line is cut."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    Console(width=width, highlight=False, markup=False).print(renderable)
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
@@ -57,13 +70,6 @@ def decoded(data: bytes | None) -> Any:
         return f"({len(body):,} bytes of {name})"
     except (msgspec.DecodeError, TypeError, RecursionError):
         return None if data is None else data.decode(errors="replace")
-
-
-def _print(renderable: Any) -> None:
-    from rich.console import Console
-
-    width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    Console(width=width, highlight=False, markup=False).print(renderable)
 
 
 def _cell(value: Any) -> str:

@@ -1,6 +1,5 @@
 """``windlass top``: queues, workers and what they do, on a screen that keeps itself up to date."""
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ import typer
 
 from windlass.app import App
 from windlass.cli.options import AsJson, Store
-from windlass.cli.output import PLAIN_WIDTH, print_json
+from windlass.cli.output import print_json, print_rendered, table_of
 from windlass.engine.client import Client
 from windlass.model.holds import Hold
 from windlass.model.jobs import TERMINAL, Job, JobFilter, State
@@ -51,7 +50,7 @@ def top(
         if as_json:
             print_json(_as_data(look))
         elif once:
-            _print(_page(look, None))
+            print_rendered(_page(look, None))
         else:
             _keep_looking(app, look, interval)
     finally:
@@ -91,7 +90,7 @@ def _page(look: Look, before: Look | None) -> Any:
     slots = sum(worker.slots for worker in look.workers)
     return Group(
         f"windlass  {now:%H:%M:%S} UTC   workers {len(look.workers)}   slots {busy}/{slots}",
-        _table(
+        table_of(
             ("queue", *LIVE_STATES, "dead", "ended/s"),
             [
                 (queue, *(look.counts.get((queue, state), 0) for state in LIVE_STATES),
@@ -99,7 +98,7 @@ def _page(look: Look, before: Look | None) -> Any:
                 for queue in queues
             ],
         ),
-        _table(
+        table_of(
             ("worker", "host", "pid", "queues", "running", "up"),
             [
                 (w.id, w.host, w.pid, ", ".join(w.queues), f"{w.running}/{w.slots}",
@@ -107,24 +106,12 @@ def _page(look: Look, before: Look | None) -> Any:
                 for w in look.workers
             ],
         ),
-        _table(
+        table_of(
             ("running job", "task", "queue", "attempt", "for"),
             [(j.id, j.task, j.queue, j.attempt, _span(now, j.started_at)) for j in look.running],
         ),
         *(f"{hold.reason}: {hold.id} {hold.why}" for hold in look.holds),
     )  # fmt: skip
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*map(str, row))
-    return table
 
 
 def _rate(queue: str, look: Look, before: Look | None) -> str:
@@ -147,10 +134,3 @@ def _as_data(look: Look) -> dict[str, Any]:
         ],
         "holds": look.holds,
     }
-
-
-def _print(renderable: Any) -> None:
-    from rich.console import Console
-
-    width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    Console(width=width, highlight=False, markup=False).print(renderable)

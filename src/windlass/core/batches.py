@@ -1,13 +1,14 @@
 """Jobs that run together in one call: their lists put into one, its result taken apart.  Pure."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from msgspec.structs import replace as with_
 
 from windlass.core.capture import error_info
 from windlass.core.signature import Signature
-from windlass.errors import BadBatchResult, UsageError
+from windlass.errors import BadBatchResult
 from windlass.model.jobs import Claim
 from windlass.model.outcomes import Failed, Outcome, Succeeded
 
@@ -30,10 +31,10 @@ class Together:
         for claim in claims:
             try:
                 args, kwargs = signature.decode(claim.payload, claim.fingerprint)
-            except UsageError as error:
+                [own] = args or kwargs.values()
+            except Exception as error:  # an upcaster may raise anything, and harms its job alone
                 self.refused.append((claim, Failed(error_info(error), retryable=False)))
                 continue
-            [own] = args or kwargs.values()
             self.claims.append(claim)
             self._counts.append(len(own))
             items += own
@@ -47,20 +48,23 @@ class Together:
         """Return what the outcome of the one call is for each job."""
         if not isinstance(outcome, Succeeded) or outcome.result is None:
             return [(claim, outcome) for claim in self.claims]
-        values = self._signature.decode_result(outcome.result)
+        try:
+            results = self._own_results(outcome.result)
+        except Exception as error:  # a serializer of a user may raise anything; no job may hang
+            failed = Failed(error_info(error), retryable=False)
+            return [(claim, failed) for claim in self.claims]
+        return [(claim, Succeeded(own)) for claim, own in zip(self.claims, results, strict=True)]
+
+    def _own_results(self, result: bytes) -> list[bytes | None]:
+        values = self._signature.decode_result(result)
         wanted = sum(self._counts)
         if not isinstance(values, list) or len(values) != wanted:
-            broke = BadBatchResult(self._signature.task, wanted, _told(values))
-            failed = Failed(error_info(broke), retryable=False)
-            return [(claim, failed) for claim in self.claims]
-        told: list[tuple[Claim, Outcome]] = []
-        start = 0
-        for claim, count in zip(self.claims, self._counts, strict=True):
-            own = values[start : start + count]
-            start += count
-            result = self._signature.encode_result(own, self._limit_bytes)
-            told.append((claim, Succeeded(result)))
-        return told
+            raise BadBatchResult(self._signature.task, wanted, _told(values))
+        rest = iter(values)
+        return [
+            self._signature.encode_result(list(islice(rest, count)), self._limit_bytes)
+            for count in self._counts
+        ]
 
 
 def _told(values: object) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from windlass.core.limits import Key, key_expression, key_of
 from windlass.core.retry import Delay, seconds_of
 from windlass.errors import BadOption
-from windlass.model.jobs import UNIQUE_KEY_LENGTH_MAX, JobId, State
+from windlass.model.jobs import JobId, State
 from windlass.model.once import Once
 
 
@@ -87,7 +87,7 @@ class OnceKey:
         if self._rule is not None:
             return None
         key = key_of(self._task, self._expression, arguments)
-        return f"once:{key}"[:UNIQUE_KEY_LENGTH_MAX]
+        return f"once:{key}"
 
     def once_of(self, arguments: Mapping[str, Any]) -> Once | None:
         """Return the rule of a call with its key.  Raises: BadLimitKey."""
