@@ -1,7 +1,6 @@
 """Jobs that wait for others: inserted with their edges, and let go or given up with them."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from windlass.core.lifecycle import UPSTREAM_FAILED, encode_error, upstream_error
 from windlass.errors import JobNotFound
@@ -9,16 +8,12 @@ from windlass.model.jobs import TERMINAL, JobId, JobRequest, Reason, State
 from windlass.model.outcomes import Transition
 from windlass.model.topics import DONE
 from windlass.stores.sqlite import edge_sql, sql
-from windlass.stores.sqlite.rows import insert_row
+from windlass.stores.sqlite.inserting import insert_one
 from windlass.stores.sqlite.sweeping import topic_of, write_event
 from windlass.stores.sqlite.writer import Transaction
 
-InsertOne = Callable[[JobRequest, tuple[Any, ...], Transaction], JobId]
 
-
-def insert_linked(
-    requests: Sequence[JobRequest], insert_one: InsertOne, transaction: Transaction
-) -> list[JobId]:
+def insert_linked(requests: Sequence[JobRequest], transaction: Transaction) -> list[JobId]:
     """Insert jobs of which some wait for others, parents before children.
 
     Raises: JobNotFound, for one to wait for that does not exist.
@@ -26,21 +21,20 @@ def insert_linked(
     stored: dict[JobId, JobId] = {}
     for request in requests:
         is_new = not transaction.execute(sql.GET_JOB, {"id": request.id}).fetchall()
-        row = insert_row(request, transaction.now)
-        stored[request.id] = insert_one(request, row, transaction)
+        stored[request.id] = insert_one(request, transaction)
         if is_new and stored[request.id] == request.id:
             _add_edges(request, stored, transaction)
     return [stored[request.id] for request in requests]
 
 
-def continue_as(step: Transition, insert_one: InsertOne, transaction: Transaction) -> bool:
+def continue_as(step: Transition, transaction: Transaction) -> bool:
     """Have a job that runs wait for jobs of its own, which are inserted with it."""
     ends = {edge.parent for edge in step.after_children}
     facts = {"id": step.job_id, "fence": step.fence, "upstream": len(ends)}
     transaction.execute(edge_sql.CONTINUE_JOB, facts)
     if not transaction.changes():
         return False
-    stored = insert_linked(step.children, insert_one, transaction)
+    stored = insert_linked(step.children, transaction)
     stands = {child.id: job_id for child, job_id in zip(step.children, stored, strict=True)}
     [[place]] = transaction.execute(edge_sql.NEXT_PLACE, (step.job_id,)).fetchall()
     for n, edge in enumerate(step.after_children, place):

@@ -1,18 +1,14 @@
 """Calls that become one with earlier calls: looked up, decided and written in one transaction."""
 
-from collections.abc import Callable
-from typing import Any
-
 from msgspec.structs import replace as with_
 
 from windlass.core.once import Insert, Keep, Mark, Replace, Standing, decide
 from windlass.model.jobs import JobId, JobRequest, State
 from windlass.model.topics import CLOCK
 from windlass.stores.sqlite import sql
-from windlass.stores.sqlite.rows import SECOND_US, insert_row
+from windlass.stores.sqlite.inserting import insert_one
+from windlass.stores.sqlite.rows import SECOND_US
 from windlass.stores.sqlite.writer import Transaction
-
-InsertOne = Callable[[JobRequest, tuple[Any, ...], Transaction], JobId]
 
 FIND_MARK = """
 SELECT mark.job_id, mark.since_us, mark.until_us, job.state, job.attempt
@@ -44,11 +40,11 @@ DELETE FROM windlass_marks
 """
 
 
-def insert_once(request: JobRequest, insert_one: InsertOne, transaction: Transaction) -> JobId:
+def insert_once(request: JobRequest, transaction: Transaction) -> JobId:
     """Insert a job, or let an earlier one of its key stand for it."""
     once = request.once
     if once is None:
-        return insert_one(request, insert_row(request, transaction.now), transaction)
+        return insert_one(request, transaction)
     if transaction.execute(sql.GET_JOB, {"id": request.id}).fetchall():
         return request.id  # the same request again
     found = transaction.execute(FIND_MARK, (once.name, once.key)).fetchall()
@@ -59,8 +55,7 @@ def insert_once(request: JobRequest, insert_one: InsertOne, transaction: Transac
     decision = decide(once, request.id, mark, standing, transaction.now)
     match decision:
         case Insert(delay_us):
-            later = with_(request, delay_s=delay_us / SECOND_US)
-            insert_one(later, insert_row(later, transaction.now), transaction)
+            insert_one(with_(request, delay_s=delay_us / SECOND_US), transaction)
         case Replace(delay_us, kept):
             facts = {
                 "id": kept.job_id,

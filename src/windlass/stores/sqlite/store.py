@@ -38,7 +38,7 @@ from windlass.model.jobs import (
 from windlass.model.limits import Holder, Limits
 from windlass.model.outcomes import Transition
 from windlass.model.progress import REPORT_BATCH_MAX, Progress, ProgressReport
-from windlass.model.topics import CLOCK, DONE, queue_topic, worker_topic
+from windlass.model.topics import DONE, queue_topic, worker_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell, Clock
 from windlass.stores.bell import Alarm
@@ -47,6 +47,7 @@ from windlass.stores.sqlite.bells import Switchboard
 from windlass.stores.sqlite.claiming import Claiming, paces_of
 from windlass.stores.sqlite.connection import migrate, open_connection, translated
 from windlass.stores.sqlite.edges import advance, continue_as, insert_linked
+from windlass.stores.sqlite.inserting import insert_one
 from windlass.stores.sqlite.marks import DELETE_MARKS, insert_once
 from windlass.stores.sqlite.rows import (
     QUEUE_SEPARATOR,
@@ -378,36 +379,17 @@ def _wall_clock_us() -> int:
 
 def _insert(requests: Sequence[JobRequest], transaction: Transaction) -> list[JobId]:
     if len(requests) == 1 and not requests[0].after and requests[0].once is None:
-        return [_insert_one(requests[0], insert_row(requests[0], transaction.now), transaction)]
-    rows = [insert_row(request, transaction.now) for request in requests]
+        return [insert_one(requests[0], transaction)]
     if any(request.after for request in requests):
-        return insert_linked(requests, _insert_one, transaction)
+        return insert_linked(requests, transaction)
     if any(request.once is not None for request in requests):
-        return [insert_once(request, _insert_one, transaction) for request in requests]
+        return [insert_once(request, transaction) for request in requests]
     if all(request.unique_key is None and request.retry_of is None for request in requests):
+        rows = [insert_row(request, transaction.now) for request in requests]
         transaction.executemany(sql.INSERT_JOB, rows)
-        transaction.topics.update({_topic_of_new(row[3], row[2]) for row in rows})
+        transaction.topics.update(filter(None, {topic_of(row[3], row[2], None) for row in rows}))
         return [request.id for request in requests]
-    return [
-        _insert_one(request, row, transaction) for request, row in zip(requests, rows, strict=True)
-    ]
-
-
-def _insert_one(request: JobRequest, row: tuple[Any, ...], transaction: Transaction) -> JobId:
-    transaction.execute(sql.INSERT_JOB, row)
-    if not transaction.changes():
-        who = {"id": request.id, "task": request.task, "unique_key": request.unique_key}
-        [[holder]] = transaction.execute(sql.FIND_HOLDER, who).fetchall()
-        return JobId(holder)
-    if row[3] != State.WAITING:
-        transaction.topics.add(_topic_of_new(row[3], request.queue))
-    if request.retry_of is not None:
-        transaction.execute(sql.RESOLVE_JOB, {"id": request.retry_of, "now": transaction.now})
-    return request.id
-
-
-def _topic_of_new(state: str, queue: str) -> str:
-    return queue_topic(queue) if state == "queued" else CLOCK
+    return [insert_one(request, transaction) for request in requests]
 
 
 def _settle(transitions: Sequence[Transition], transaction: Transaction) -> list[bool]:
@@ -420,7 +402,7 @@ def _settle_one(step: Transition, transaction: Transaction) -> bool:
     if step.children:
         # Where a cancel was asked for, it is cancelled, and no child is made.
         off = with_(step, after=State.CANCELLED, reason=None, children=(), after_children=())
-        return continue_as(step, _insert_one, transaction) or _end_if_asked(off, transaction)
+        return continue_as(step, transaction) or _end_if_asked(off, transaction)
     if step.error is None and step.actor is None:
         return _move(step, transaction)
     facts = {"id": step.job_id, "before": step.before, "fence": step.fence}
