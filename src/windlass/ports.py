@@ -31,6 +31,13 @@ from windlass.model.jobs import (
 from windlass.model.limits import Holder, Limits
 from windlass.model.outcomes import Outcome, Transition
 from windlass.model.progress import Progress, ProgressReport
+from windlass.model.schedules import (
+    DueSchedules,
+    Fire,
+    FoundSchedules,
+    Leadership,
+    SchedulePlan,
+)
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 
 
@@ -164,8 +171,75 @@ class Broker(Protocol):
         ...
 
 
+class Schedules(Protocol):
+    """Keeps schedules, the outcome of each tick, and who leads.
+
+    A row is written under a guard: its revision must be the one from which the write was
+    made.  So an edit and a fire never overwrite each other.  No rule lives here.
+    """
+
+    async def find(self, names: Sequence[str]) -> FoundSchedules:
+        """Return the schedules of these names that there are, removed ones too."""
+        ...
+
+    async def page(self, *, limit: int, after: str = "") -> FoundSchedules:
+        """List schedules by name; ``after`` pages on from the last name of a page."""
+        ...
+
+    async def save(self, plans: Sequence[SchedulePlan]) -> list[bool]:
+        """Write edits, each with its outcomes and jobs, if its row is what it was made from.
+
+        plans:   at most SAVE_BATCH_MAX; a row of revision 1 must not exist yet.
+        Returns: True for each that was written, in the order given.
+        """
+        ...
+
+    async def due(self, limit: int) -> DueSchedules:
+        """Return what is due, the longest due first, or when the next one will be."""
+        ...
+
+    async def fire(self, plans: Sequence[SchedulePlan], *, leader: str, term: int) -> list[bool]:
+        """Write plans, each if its row is what it was made from, while ``leader`` leads.
+
+        plans:   at most FIRE_BATCH_MAX.
+        Once:    a tick that has its outcome gets no second, and starts no second job.
+        Cost:    one transaction for all; a stopped leader holds it open for 2 s at most (SQLite:
+                 until it ends or goes on).
+        Raises:  LeaderLost, StoreUnavailable; with nothing written.
+        """
+        ...
+
+    async def fires(self, name: str, *, limit: int, before: datetime | None = None) -> list[Fire]:
+        """Return the outcomes of a schedule's ticks, newest first; ``before`` pages on."""
+        ...
+
+    async def lead(self, candidate: str, lease_s: float) -> Leadership:
+        """Lead for ``lease_s`` from now, go on leading, or learn who does.
+
+        lease_s: at most LEADER_LEASE_S_MAX.
+        """
+        ...
+
+    async def resign(self, leader: str) -> None:
+        """End the lease of a leader now, and wake who waits for it.  Idempotent."""
+        ...
+
+    async def leader(self) -> Leadership | None:
+        """Return who leads, or led last; None if nobody ever did."""
+        ...
+
+    async def prune(self, older_than_s: float, limit: int) -> int:
+        """Forget up to ``limit`` outcomes that were written that long ago; count them."""
+        ...
+
+
 class Store(Broker, Protocol):
     """A broker that also remembers: it keeps the truth."""
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules that it keeps."""
+        ...
 
     async def migrate(self) -> list[int]:
         """Bring the schema to this version; return the numbers of the migrations applied.

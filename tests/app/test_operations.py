@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 from datetime import timedelta
 
 import pytest
@@ -89,7 +90,10 @@ async def test_a_quarantine_ends_by_itself(store_url: str) -> None:
         assert await job.aresult(timeout=WAIT_S) == 1
 
 
-async def test_a_drained_worker_ends_what_it_runs_and_stops(store_url: str) -> None:
+async def test_a_drained_worker_ends_what_it_runs_and_stops(
+    store_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "windlass.worker")
     app, gate = quick_app(store_url), asyncio.Event()
 
     @app.task()
@@ -103,8 +107,10 @@ async def test_a_drained_worker_ends_what_it_runs_and_stops(store_url: str) -> N
         await running(job)
         [worker] = await client.workers()
         await client.drain(worker.id)
+        async with asyncio.timeout(WAIT_S):
+            while "drains this worker" not in caplog.text:  # it is told with its next renewal
+                await asyncio.sleep(0.005)
         later = await wait.aenqueue()
-        await asyncio.sleep(0.1)
         gate.set()
         await asyncio.wait_for(running_worker, WAIT_S)
 

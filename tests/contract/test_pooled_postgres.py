@@ -50,4 +50,5 @@ class TestPooledPostgresStore(StoreContract):
     test_a_bell_may_listen_to_several_topics = None  # type: ignore[assignment]
     test_bells_are_rung_each_for_itself = None  # type: ignore[assignment]
     test_letting_go_rings_the_queue_of_the_child = None  # type: ignore[assignment]
+    test_edits_fires_and_resigning_ring = None  # type: ignore[assignment]
     test_lifting_rings_the_sweep_and_the_queue = None  # type: ignore[assignment]

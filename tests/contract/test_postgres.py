@@ -26,7 +26,9 @@ BEGIN
                    format('%1$I = %1$I - interval %2$L', column_name, age), ', ') AS columns
           FROM information_schema.columns
          WHERE table_name IN ('windlass_jobs', 'windlass_workers', 'windlass_events',
-                              'windlass_holds', 'windlass_progress')
+                              'windlass_holds', 'windlass_progress', 'windlass_schedules',
+                              'windlass_fires', 'windlass_leaders', 'windlass_backfills',
+                              'windlass_backfill_items')
            AND data_type = 'timestamp with time zone'
          GROUP BY table_name
     LOOP
@@ -41,7 +43,8 @@ $$
 
 CLEAR = """
 TRUNCATE windlass_jobs, windlass_workers, windlass_events, windlass_paces, windlass_holds,
-         windlass_edges, windlass_marks, windlass_progress
+         windlass_edges, windlass_marks, windlass_progress, windlass_schedules, windlass_fires,
+         windlass_leaders, windlass_backfills, windlass_backfill_items
 """
 
 

@@ -41,6 +41,7 @@ WindlassError
 ├── UnavailableError        the operator; trying again may help
 │   └── StoreUnavailable        the store does not answer
 ├── StaleError              nobody: a newer holder of the job has won
+│   └── LeaderLost              another scheduler leads
 └── TaskError               the task's author: an attempt, or the job, went wrong
     ├── JobFailed               the job ended in ``failed``
     ├── JobCancelled            the job ended in ``cancelled``
@@ -100,6 +101,7 @@ from windlass.errors.roots import (
     WindlassError,
     facts_of,
 )
+from windlass.errors.stale import LeaderLost
 from windlass.errors.unavailable import (
     StoreUnavailable,
 )
@@ -150,6 +152,7 @@ __all__ = [
     "JobNotFailed",
     "JobNotFound",
     "JobNotWaiting",
+    "LeaderLost",
     "LifespanBroke",
     "MemoryExceeded",
     "MiddlewareBroke",

@@ -4,6 +4,7 @@ from windlass.model.jobs import WorkerId
 
 DONE = "done"  # some job reached a terminal state
 PROGRESS = "progress"  # some attempts said how far they are
+SCHEDULES = "schedules"  # a schedule was edited, or a leader has resigned
 CLOCK = "clock"  # some job was scheduled: the sleeper may have to wake earlier
 
 

@@ -63,13 +63,14 @@ from windlass.stores.memory_rows import (
     event_of,
     finished_from,
     fits,
+    grouped_letters,
     is_dead_letter,
     is_expired,
     job_from,
-    letters_of,
     stands,
     us,
 )
+from windlass.stores.memory_schedules import MemorySchedules
 
 
 class MemoryStore:
@@ -89,6 +90,9 @@ class MemoryStore:
         self._bells: list[EventBell] = []
         self._last_place: Place = PLAIN  # whose turn it was in the last claim
         self._alarm = Alarm(self.data.ring)
+        self.schedules = MemorySchedules(
+            self.data, clock, lambda request: self._insert_all([request], clock.now())[0]
+        )
 
     @property
     def url(self) -> str:
@@ -606,14 +610,7 @@ class MemoryStore:
 
     async def dead_letters(self, *, limit: int) -> list[DeadLetters]:
         """Group the failed jobs that nobody has resolved, by task, error and reason."""
-        groups: dict[tuple[str, str, Reason], list[Job]] = {}
-        for job in self.data.in_state(State.FAILED):
-            if job.resolved_at is None:
-                assert job.reason is not None
-                groups.setdefault((job.task, job.error_type or "", job.reason), []).append(job)
-        letters = [letters_of(*key, jobs) for key, jobs in groups.items()]
-        letters.sort(key=lambda group: (-group.count, group.task, group.error_type, group.reason))
-        return letters[:limit]
+        return grouped_letters(self.data.in_state(State.FAILED), limit)
 
     async def resolve(self, job_ids: Sequence[JobId], actor: str) -> list[bool]:
         """Discard dead letters: mark them resolved, each with an event.  No state changes."""

@@ -1,6 +1,6 @@
 """The rows of the store in memory, and what each move makes of one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -31,6 +31,7 @@ from windlass.model.jobs import (
 from windlass.model.limits import PaceState, decode_limits
 from windlass.model.outcomes import Transition
 from windlass.model.progress import Progress
+from windlass.model.schedules import Fire, ScheduleRow
 from windlass.model.workers import WorkerInfo
 from windlass.stores.bell import EventBell
 
@@ -71,6 +72,9 @@ class MemoryData:
     children: dict[JobId, list[JobId]] = field(default_factory=dict)
     marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
     progress: dict[JobId, Progress] = field(default_factory=dict)
+    schedules: dict[str, ScheduleRow] = field(default_factory=dict)
+    fires: dict[tuple[str, int, datetime], Fire] = field(default_factory=dict)
+    leader: tuple[str, int, datetime] | None = None  # its name, its term, the end of its lease
     bells: list[EventBell] = field(default_factory=list)
     swept_at: datetime | None = None
 
@@ -308,3 +312,15 @@ def letters_of(task: str, error_type: str, reason: Reason, jobs: list[Job]) -> D
         last_at=max(ended),
         sample=jobs[-1].id,
     )
+
+
+def grouped_letters(failed: Iterable[Job], limit: int) -> list[DeadLetters]:
+    """Group those of the failed jobs that nobody has resolved, the most first."""
+    groups: dict[tuple[str, str, Reason], list[Job]] = {}
+    for job in failed:
+        if job.resolved_at is None:
+            assert job.reason is not None
+            groups.setdefault((job.task, job.error_type or "", job.reason), []).append(job)
+    letters = [letters_of(*key, jobs) for key, jobs in groups.items()]
+    letters.sort(key=lambda group: (-group.count, group.task, group.error_type, group.reason))
+    return letters[:limit]

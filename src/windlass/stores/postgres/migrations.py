@@ -250,6 +250,84 @@ ALTER TABLE windlass_progress SET (fillfactor = 50, autovacuum_vacuum_scale_fact
     autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 """
 
+SCHEDULES = """
+CREATE TABLE windlass_schedules (
+    name         text COLLATE "C" PRIMARY KEY,
+    version      integer NOT NULL,
+    revision     bigint NOT NULL,
+    status       text COLLATE "C" NOT NULL
+                 CHECK (status IN ('active', 'paused', 'held', 'ended', 'removed')),
+    why          text NOT NULL,
+    origin       text NOT NULL,
+    rule         text NOT NULL,
+    call         text NOT NULL,
+    declared     text NOT NULL,
+    task         text COLLATE "C" NOT NULL,
+    created_at   timestamptz NOT NULL,
+    anchor_at    timestamptz NOT NULL,
+    cursor_at    timestamptz NOT NULL,
+    skip_until   timestamptz,
+    next_at      timestamptz,
+    due_at       timestamptz,
+    look_back    integer NOT NULL,
+    started      bigint NOT NULL,
+    misfires     bigint NOT NULL,
+    last_fire_at timestamptz,
+    last_job_id  text COLLATE "C",
+    last_late_s  float8,
+    CHECK (due_at IS NULL OR status = 'active')
+);
+CREATE INDEX windlass_schedules_due ON windlass_schedules (due_at, name)
+    WHERE due_at IS NOT NULL;
+-- Each fire writes its row anew, and moves it in the index.
+ALTER TABLE windlass_schedules SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05,
+    autovacuum_vacuum_cost_delay = 0);
+
+-- One row for each tick, or for a span of ticks that were skipped for one reason.
+CREATE TABLE windlass_fires (
+    schedule   text COLLATE "C" NOT NULL,
+    version    integer NOT NULL,
+    fire_at    timestamptz NOT NULL,
+    until_at   timestamptz NOT NULL,
+    decided_at timestamptz NOT NULL,
+    count      bigint NOT NULL CHECK (count > 0),
+    reason     text COLLATE "C",
+    job_id     text COLLATE "C",
+    PRIMARY KEY (schedule, version, fire_at),
+    CHECK ((reason IS NULL) = (job_id IS NOT NULL)),
+    CHECK (until_at >= fire_at AND (count = 1 OR job_id IS NULL))
+);
+CREATE INDEX windlass_fires_listed ON windlass_fires (schedule, fire_at);
+CREATE INDEX windlass_fires_started ON windlass_fires (schedule, fire_at, job_id)
+    WHERE job_id IS NOT NULL;
+CREATE INDEX windlass_fires_decided ON windlass_fires (decided_at);
+
+CREATE TABLE windlass_leaders (
+    role     text COLLATE "C" PRIMARY KEY,
+    leader   text COLLATE "C" NOT NULL,
+    term     bigint NOT NULL,
+    until_at timestamptz NOT NULL
+);
+
+CREATE TABLE windlass_backfills (
+    id           text COLLATE "C" PRIMARY KEY,
+    schedule     text COLLATE "C" NOT NULL,
+    version      integer NOT NULL,
+    actor        text NOT NULL,
+    asked        text NOT NULL,
+    created_at   timestamptz NOT NULL,
+    cancelled_at timestamptz
+);
+CREATE INDEX windlass_backfills_schedule ON windlass_backfills (schedule, created_at);
+
+CREATE TABLE windlass_backfill_items (
+    backfill text COLLATE "C" NOT NULL,
+    fire_at  timestamptz NOT NULL,
+    job_id   text COLLATE "C" NOT NULL,
+    PRIMARY KEY (backfill, fire_at)
+);
+"""
+
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
@@ -258,5 +336,6 @@ MIGRATIONS = (
         "limits, holds, fingerprints, edges, marks, progress",
         ";\n".join((LIMITS, OPERATORS, FINGERPRINT, EDGES, MARKS, RESULTS)),
     ),
+    Migration(4, "schedules, fires, leaders, backfills", SCHEDULES),
 )
 NEWEST = MIGRATIONS[-1].number

@@ -66,6 +66,7 @@ from windlass.stores.postgres.rows import (
     settle_columns,
     worker_from_row,
 )
+from windlass.stores.postgres.schedules import PostgresSchedules
 
 SECOND_US = 1_000_000
 SUSPECT_AGAIN_S = 0.4  # a silent worker is looked at again after this time
@@ -85,6 +86,7 @@ class PostgresStore:
         self._is_gated = False  # whether the last claim saw limits or holds
         self._last_place: Place = PLAIN  # whose turn it was in the last claim
         self._alarm = Alarm(self._listener.ring)
+        self.schedules = PostgresSchedules(self._pool)
 
     @property
     def url(self) -> str:

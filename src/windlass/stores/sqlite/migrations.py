@@ -217,6 +217,81 @@ CREATE TABLE windlass_progress (
 ) STRICT, WITHOUT ROWID;
 """
 
+SCHEDULES = """
+CREATE TABLE windlass_schedules (
+    name         TEXT    PRIMARY KEY,
+    version      INTEGER NOT NULL,
+    revision     INTEGER NOT NULL,
+    status       TEXT    NOT NULL
+                 CHECK (status IN ('active', 'paused', 'held', 'ended', 'removed')),
+    why          TEXT    NOT NULL,
+    origin       TEXT    NOT NULL,
+    rule         TEXT    NOT NULL,
+    call         TEXT    NOT NULL,
+    declared     TEXT    NOT NULL,
+    task         TEXT    NOT NULL,
+    created_at   INTEGER NOT NULL,
+    anchor_at    INTEGER NOT NULL,
+    cursor_at    INTEGER NOT NULL,
+    skip_until   INTEGER,
+    next_at      INTEGER,
+    due_at       INTEGER,
+    look_back    INTEGER NOT NULL,
+    started      INTEGER NOT NULL,
+    misfires     INTEGER NOT NULL,
+    last_fire_at INTEGER,
+    last_job_id  TEXT,
+    last_late_s  REAL,
+    CHECK (due_at IS NULL OR status = 'active')
+) STRICT, WITHOUT ROWID;
+CREATE INDEX windlass_schedules_due ON windlass_schedules (due_at, name)
+    WHERE due_at IS NOT NULL;
+
+-- One row for each tick, or for a span of ticks that were skipped for one reason.
+CREATE TABLE windlass_fires (
+    schedule   TEXT    NOT NULL,
+    version    INTEGER NOT NULL,
+    fire_at    INTEGER NOT NULL,
+    until_at   INTEGER NOT NULL,
+    decided_at INTEGER NOT NULL,
+    count      INTEGER NOT NULL CHECK (count > 0),
+    reason     TEXT,
+    job_id     TEXT,
+    PRIMARY KEY (schedule, version, fire_at),
+    CHECK ((reason IS NULL) = (job_id IS NOT NULL)),
+    CHECK (until_at >= fire_at AND (count = 1 OR job_id IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX windlass_fires_listed ON windlass_fires (schedule, fire_at);
+CREATE INDEX windlass_fires_started ON windlass_fires (schedule, fire_at, job_id)
+    WHERE job_id IS NOT NULL;
+CREATE INDEX windlass_fires_decided ON windlass_fires (decided_at);
+
+CREATE TABLE windlass_leaders (
+    role     TEXT    PRIMARY KEY,
+    leader   TEXT    NOT NULL,
+    term     INTEGER NOT NULL,
+    until_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE windlass_backfills (
+    id           TEXT    PRIMARY KEY,
+    schedule     TEXT    NOT NULL,
+    version      INTEGER NOT NULL,
+    actor        TEXT NOT NULL,
+    asked        TEXT NOT NULL,
+    created_at   INTEGER NOT NULL,
+    cancelled_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX windlass_backfills_schedule ON windlass_backfills (schedule, created_at);
+
+CREATE TABLE windlass_backfill_items (
+    backfill TEXT    NOT NULL,
+    fire_at  INTEGER NOT NULL,
+    job_id   TEXT    NOT NULL,
+    PRIMARY KEY (backfill, fire_at)
+) STRICT, WITHOUT ROWID;
+"""
+
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
@@ -225,5 +300,6 @@ MIGRATIONS = (
         "limits, holds, fingerprints, edges, marks, progress",
         ";\n".join((LIMITS, OPERATORS, FINGERPRINT, EDGES, MARKS, RESULTS)),
     ),
+    Migration(4, "schedules, fires, leaders, backfills", SCHEDULES),
 )
 NEWEST = MIGRATIONS[-1].number

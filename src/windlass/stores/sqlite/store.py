@@ -64,6 +64,7 @@ from windlass.stores.sqlite.rows import (
     us_of,
     worker_from_row,
 )
+from windlass.stores.sqlite.schedules import SqliteSchedules
 from windlass.stores.sqlite.sweeping import (
     Sweep,
     is_idle,
@@ -100,6 +101,7 @@ class SqliteStore:
         self._swept_at = 0
         self._last_place: Place = PLAIN  # whose turn it was in the last claim
         self._alarm = Alarm(lambda topic: self._switchboard.ring_here([topic]))
+        self.schedules = SqliteSchedules(self._write, self._read, self._now)
 
     @property
     def url(self) -> str:

@@ -21,6 +21,7 @@ from windlass.testing.contracts.lookup import LookupContract
 from windlass.testing.contracts.once import OnceContract
 from windlass.testing.contracts.progress import ProgressContract
 from windlass.testing.contracts.results import ResultContract
+from windlass.testing.contracts.schedules import ScheduleBellContract, ScheduleContract
 from windlass.testing.contracts.settling import SettleContract
 from windlass.testing.contracts.sweeping import SweepContract
 from windlass.testing.contracts.table import TableContract
@@ -39,6 +40,8 @@ class StoreContract(
     OnceContract,
     ProgressContract,
     ResultContract,
+    ScheduleContract,
+    ScheduleBellContract,
     SweepContract,
     LookupContract,
     BellContract,
