@@ -14,6 +14,16 @@ from windlass.core.once import Debounce, Throttle, Unique
 from windlass.core.operations import Changes
 from windlass.core.retry import Cancel, Retry, Snooze
 from windlass.core.serializers import Serializer
+from windlass.core.triggers import (
+    all_of,
+    any_of,
+    at,
+    business_days,
+    cron,
+    every,
+    excluding,
+    rrule,
+)
 from windlass.errors import (
     BadArguments,
     BadOption,
@@ -100,9 +110,17 @@ __all__ = [
     "UsageError",
     "WindlassError",
     "__version__",
+    "all_of",
+    "any_of",
+    "at",
+    "business_days",
     "chain",
     "chord",
     "context",
     "continue_as",
+    "cron",
+    "every",
+    "excluding",
     "group",
+    "rrule",
 ]

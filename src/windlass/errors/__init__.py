@@ -17,13 +17,16 @@ WindlassError
 │   ├── SchemaTooNew            the store was migrated by a newer Windlass
 │   ├── StoreCorrupt            the store's file is damaged or not a database
 │   ├── StoreReadOnly           the store cannot be written
-│   └── SqliteTooOld            the SQLite library on this machine has a known fault
+│   ├── SqliteTooOld            the SQLite library on this machine has a known fault
+│   └── ZoneDataMissing         this machine has no data of time zones
 ├── UsageError              the caller: fix the call
 │   ├── BadArguments            arguments do not fit the task's signature
 │   ├── NotEncodable            a value has no place in a payload
 │   ├── PayloadTooLarge         a payload is over the limit
 │   ├── BadOption               an option of an enqueue is out of range
 │   ├── BadLimitKey             the key of a limit cannot be had from the arguments
+│   ├── BadTrigger              a trigger cannot be kept: which field, and why
+│   ├── UnknownZone             no time zone has this name
 │   ├── BadComposition          a chain, group or chord is put together wrongly
 │   ├── TooManyHolds            the store keeps no more holds than it has
 │   ├── HoldNotFound            no hold of this id is in force
@@ -91,6 +94,7 @@ from windlass.errors.configuration import (
     StoreReadOnly,
     UnknownSerializer,
     UnknownSetting,
+    ZoneDataMissing,
 )
 from windlass.errors.roots import (
     ConfigurationError,
@@ -110,6 +114,7 @@ from windlass.errors.usage import (
     BadComposition,
     BadLimitKey,
     BadOption,
+    BadTrigger,
     HoldNotFound,
     JobNotFailed,
     JobNotFound,
@@ -123,6 +128,7 @@ from windlass.errors.usage import (
     ResultTimeout,
     TaskNotFound,
     TooManyHolds,
+    UnknownZone,
     WorkerNotFound,
     WouldDeadlock,
 )
@@ -141,6 +147,7 @@ __all__ = [
     "BadSetting",
     "BadStoreUrl",
     "BadTask",
+    "BadTrigger",
     "CannotListen",
     "ChildDied",
     "ConfigurationError",
@@ -178,11 +185,13 @@ __all__ = [
     "UnavailableError",
     "UnknownSerializer",
     "UnknownSetting",
+    "UnknownZone",
     "UpstreamFailed",
     "UsageError",
     "WindlassError",
     "WorkerNotFound",
     "WouldDeadlock",
+    "ZoneDataMissing",
     "facts_of",
 ]
 

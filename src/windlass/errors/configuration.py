@@ -231,3 +231,17 @@ class SqliteTooOld(ConfigurationError):
             f"SQLite {self.found} can lose a commit when its log is reset; "
             f"{self.least} or later is needed: pip install --upgrade apsw"
         )
+
+
+class ZoneDataMissing(ConfigurationError):
+    """This machine has no data of time zones at all."""
+
+    def __init__(self, zone: str) -> None:
+        super().__init__(zone)
+        self.zone = zone
+
+    def __str__(self) -> str:
+        return (
+            f"time zone {self.zone!r}: this machine has no time zone data, neither in a package "
+            "nor of its system: pip install tzdata"
+        )

@@ -70,6 +70,36 @@ class BadOption(UsageError):
         return f"option {self.option} = {self.value!r}: {self.why}"
 
 
+class BadTrigger(UsageError):
+    """A trigger is defined in a way that cannot be kept; ``field`` says where.
+
+    trigger: the trigger as it was written.   value: what stands in the field.
+    """
+
+    def __init__(self, trigger: str, field: str, value: object, why: str) -> None:
+        super().__init__(trigger, field, value, why)
+        self.trigger = trigger
+        self.field = field
+        self.value = value
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.trigger}: {self.field} = {self.value!r}: {self.why}"
+
+
+class UnknownZone(UsageError):
+    """No time zone has this name."""
+
+    def __init__(self, zone: str, near: str | None = None) -> None:
+        super().__init__(zone, near)
+        self.zone = zone
+        self.near = near
+
+    def __str__(self) -> str:
+        hint = f"did you mean {self.near!r}?" if self.near else "take one such as 'Europe/Berlin'"
+        return f"there is no time zone {self.zone!r} in the IANA data of this machine; {hint}"
+
+
 class BadComposition(UsageError):
     """A chain, group or chord is put together wrongly."""
 

@@ -6,10 +6,12 @@ have been checked, and works out their ticks.
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+WallTime = Annotated[datetime, msgspec.Meta(tz=False)]
 Gap = Literal["first", "shift", "skip"]
 Overlap = Literal["first", "second", "both"]
 DaysRule = Literal["either", "both"]
@@ -56,13 +58,13 @@ class Every(
     """Elapsed seconds on an anchor; the anchor is the phase, ticks lie on both sides of it."""
 
     interval_s: float
-    anchor: datetime | None = None
+    anchor: Instant | None = None
 
 
 class At(msgspec.Struct, frozen=True, tag="at", forbid_unknown_fields=True):
     """These instants (aware UTC), sorted, and no others."""
 
-    instants: tuple[datetime, ...]
+    instants: tuple[Instant, ...]
 
 
 class Rrule(msgspec.Struct, frozen=True, tag="rrule", forbid_unknown_fields=True):
@@ -70,12 +72,10 @@ class Rrule(msgspec.Struct, frozen=True, tag="rrule", forbid_unknown_fields=True
 
     rule: str
     zone: str
-    start: datetime
+    start: WallTime
 
 
-class BusinessDays(
-    msgspec.Struct, frozen=True, tag="business_days", omit_defaults=True, forbid_unknown_fields=True
-):
+class BusinessDays(msgspec.Struct, frozen=True, tag="business_days", forbid_unknown_fields=True):
     """A time of day on working days.
 
     which: every one; the first or the last of each month; the n-th (1, 2, … or -1, -2, … from
