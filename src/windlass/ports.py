@@ -37,6 +37,7 @@ from windlass.model.schedules import (
     FoundSchedules,
     Leadership,
     SchedulePlan,
+    Status,
 )
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 
@@ -182,8 +183,13 @@ class Schedules(Protocol):
         """Return the schedules of these names that there are, removed ones too."""
         ...
 
-    async def page(self, *, limit: int, after: str = "") -> FoundSchedules:
-        """List schedules by name; ``after`` pages on from the last name of a page."""
+    async def page(
+        self, *, limit: int, after: str = "", status: Status | None = None
+    ) -> FoundSchedules:
+        """List schedules by name, all or those of a status; removed ones only if asked for.
+
+        after: pages on from the last name of a page.
+        """
         ...
 
     async def save(self, plans: Sequence[SchedulePlan]) -> list[bool]:

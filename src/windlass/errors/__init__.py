@@ -30,6 +30,7 @@ WindlassError
 │   ├── BadComposition          a chain, group or chord is put together wrongly
 │   ├── TooManyHolds            the store keeps no more holds than it has
 │   ├── HoldNotFound            no hold of this id is in force
+│   ├── ScheduleNotFound        the store keeps no schedule of this name
 │   ├── TaskNotFound            the app has no task of this name
 │   ├── JobNotFound             no job has this id
 │   ├── JobNotWaiting           only a job that waits to start can be rescheduled
@@ -126,6 +127,7 @@ from windlass.errors.usage import (
     PayloadTooLarge,
     ResultExpired,
     ResultTimeout,
+    ScheduleNotFound,
     TaskNotFound,
     TooManyHolds,
     UnknownZone,
@@ -172,6 +174,7 @@ __all__ = [
     "PickleRefused",
     "ResultExpired",
     "ResultTimeout",
+    "ScheduleNotFound",
     "SchemaMissing",
     "SchemaTooNew",
     "SqliteTooOld",

@@ -150,6 +150,17 @@ class HoldNotFound(UsageError):
         return f"no hold {self.hold_id!r} is in force; `windlass holds` lists those that are"
 
 
+class ScheduleNotFound(UsageError):
+    """The store keeps no schedule of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"no schedule {self.name!r}; `windlass schedules list` shows those there are"
+
+
 class TaskNotFound(UsageError):
     """The app has no task of this name."""
 

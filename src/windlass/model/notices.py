@@ -24,6 +24,8 @@ class NoticeKind(StrEnum):
     RELEASED = "released"  # given back: the worker stops, or does not know the task
     REFUSED = "refused"  # the attempt's outcome came too late: another holder has won
     LOST = "lost"  # `count` jobs were taken back from workers whose lease had ended
+    FIRED = "fired"  # a tick of a schedule has started the job
+    MISFIRED = "misfired"  # `count` ticks of a schedule were skipped; `message` is the reason
     WORKER_STARTED = "worker_started"
     WORKER_STOPPED = "worker_stopped"
 
@@ -47,6 +49,7 @@ class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     count: int = 1
     fraction: float | None = None
     message: str | None = None
+    schedule: str | None = None
 
 
 def kind_of(transition: Transition) -> NoticeKind:

@@ -44,10 +44,13 @@ class MemorySchedules:
         rows = self._data.schedules
         return self._found([rows[name] for name in sorted(names) if name in rows])
 
-    async def page(self, *, limit: int, after: str = "") -> FoundSchedules:
+    async def page(
+        self, *, limit: int, after: str = "", status: Status | None = None
+    ) -> FoundSchedules:
         """List schedules by name; ``after`` pages on from the last name of a page."""
+        wanted = set(Status) - {Status.REMOVED} if status is None else {status}
         rows = sorted(self._data.schedules.values(), key=lambda row: row.name)
-        kept = [row for row in rows if row.name > after and row.status is not Status.REMOVED]
+        kept = [row for row in rows if row.name > after and row.status in wanted]
         return self._found(kept[:limit])
 
     def _found(self, rows: Sequence[ScheduleRow]) -> FoundSchedules:

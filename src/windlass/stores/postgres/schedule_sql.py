@@ -26,7 +26,8 @@ LIST_SCHEDULES = f"""
 SELECT clock_timestamp(), {SCHEDULE_COLUMNS}
   FROM (SELECT 1) AS one
   LEFT JOIN (SELECT * FROM windlass_schedules
-              WHERE name > $1 AND status <> 'removed'
+              WHERE name > $1 AND CASE WHEN $3::text IS NULL THEN status <> 'removed'
+                                       ELSE status = $3 END
               ORDER BY name LIMIT $2) AS page ON true
  ORDER BY name
 """  # noqa: S608

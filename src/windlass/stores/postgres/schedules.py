@@ -47,9 +47,11 @@ class PostgresSchedules:
         """Return the schedules of these names that there are, removed ones too."""
         return _found(await self._fetch(sql.FIND_SCHEDULES, list(names)))
 
-    async def page(self, *, limit: int, after: str = "") -> FoundSchedules:
+    async def page(
+        self, *, limit: int, after: str = "", status: Status | None = None
+    ) -> FoundSchedules:
         """List schedules by name; ``after`` pages on from the last name of a page."""
-        return _found(await self._fetch(sql.LIST_SCHEDULES, after, limit))
+        return _found(await self._fetch(sql.LIST_SCHEDULES, after, limit, status))
 
     async def save(self, plans: Sequence[SchedulePlan]) -> list[bool]:
         """Write edits, each if its row is still what it was made from."""

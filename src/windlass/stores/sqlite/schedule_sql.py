@@ -8,7 +8,8 @@ FIND_SCHEDULE = f"SELECT {SCHEDULE_COLUMNS} FROM windlass_schedules WHERE name =
 
 LIST_SCHEDULES = f"""
 SELECT {SCHEDULE_COLUMNS} FROM windlass_schedules
- WHERE name > :after AND status <> 'removed'
+ WHERE name > :after AND CASE WHEN :status IS NULL THEN status <> 'removed'
+                              ELSE status = :status END
  ORDER BY name LIMIT :limit
 """  # noqa: S608
 

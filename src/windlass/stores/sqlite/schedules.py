@@ -58,9 +58,12 @@ class SqliteSchedules:
         rows = [row for name in names for row in self._read(sql.FIND_SCHEDULE, name=name)]
         return self._found(rows)
 
-    async def page(self, *, limit: int, after: str = "") -> FoundSchedules:
+    async def page(
+        self, *, limit: int, after: str = "", status: Status | None = None
+    ) -> FoundSchedules:
         """List schedules by name; ``after`` pages on from the last name of a page."""
-        return self._found(self._read(sql.LIST_SCHEDULES, after=after, limit=limit))
+        rows = self._read(sql.LIST_SCHEDULES, after=after, limit=limit, status=status)
+        return self._found(rows)
 
     def _found(self, rows: Iterable[Row]) -> FoundSchedules:
         return FoundSchedules(instant_from(self._now()), tuple(map(row_from, rows)))
