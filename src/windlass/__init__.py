@@ -13,6 +13,7 @@ from windlass.core.middleware import AttemptCall, EnqueueCall, Proceed
 from windlass.core.once import Debounce, Throttle, Unique
 from windlass.core.operations import Changes
 from windlass.core.retry import Cancel, Retry, Snooze
+from windlass.core.schedules import Schedule
 from windlass.core.serializers import Serializer
 from windlass.core.triggers import (
     all_of,
@@ -95,6 +96,7 @@ __all__ = [
     "ResultTimeout",
     "Retry",
     "Router",
+    "Schedule",
     "Serializer",
     "Snooze",
     "Snoozed",

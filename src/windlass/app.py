@@ -22,7 +22,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from windlass.assembly import Assembly, WorkerPlan
+from windlass.assembly import (
+    Assembly,
+    SchedulerAssembly,
+    SchedulerPlan,
+    Scheduling,
+    WorkerPlan,
+)
 from windlass.config import load_settings, override_settings
 from windlass.core.address import address_of
 from windlass.core.capture import type_name
@@ -36,6 +42,7 @@ from windlass.core.serializers import Formats, Serializer, check_serializer
 from windlass.core.tasks import TaskSpec
 from windlass.engine.client import Client
 from windlass.engine.observers import Observer, Observers
+from windlass.engine.scheduler import Scheduler
 from windlass.engine.worker import Worker
 from windlass.errors import BadOption, LifespanBroke
 from windlass.handles import Enqueuer, JobHandle
@@ -48,6 +55,7 @@ from windlass.portal import Portal, drive, loop_is_running
 from windlass.ports import Store
 from windlass.registry import Registry
 from windlass.router import Router
+from windlass.schedules import AppSchedules, drafts_of
 from windlass.tasks import AnyTask, check_requests
 
 R = TypeVar("R")
@@ -363,6 +371,11 @@ class App(Registry):
         """
         return Operations(self)
 
+    @property
+    def schedules(self) -> AppSchedules:
+        """The schedules: those beside tasks, and those made at run time; each call blocks."""
+        return AppSchedules(self, self._tasks.values)
+
     # -- sessions ------------------------------------------------------------
 
     async def client(self) -> Client:
@@ -458,6 +471,7 @@ class App(Registry):
         on_ready: Callable[[Worker], None] | None = None,
         health: str | None = None,
         on_health: Sequence[Callable[[Health], None]] = (),
+        scheduler: bool = False,
     ) -> None:
         """Run a worker in the running loop until it is stopped.
 
@@ -468,6 +482,7 @@ class App(Registry):
         on_ready: called with the worker before it begins: the way to its ``stop``.
         health:   ``HOST:PORT``, or ``PORT`` for loopback, of the health endpoint.
         on_health: called every half second, in a thread, with the health of the process.
+        scheduler: it fires schedules too, whenever no other scheduler leads.
         Raises:   what the start of a part raises; then no part is left running.
         """
         plan = WorkerPlan(
@@ -481,8 +496,36 @@ class App(Registry):
             address=None if health is None else address_of("health", health),
             on_ready=on_ready,
             on_health=on_health,
+            scheduling=self._scheduling() if scheduler else None,
         )
         await Assembly(plan).run()
+
+    async def run_scheduler(
+        self,
+        *,
+        on_ready: Callable[[Scheduler], None] | None = None,
+        health: str | None = None,
+        on_health: Sequence[Callable[[Health], None]] = (),
+    ) -> None:
+        """Fire schedules, whenever no other scheduler leads, until it is stopped; run no job.
+
+        At its start the schedules that stand beside the tasks become the stored ones.
+        on_ready: called with the scheduler before it begins: the way to its ``stop``.
+        Others:   as for a worker.
+        """
+        plan = SchedulerPlan(
+            settings=self.settings,
+            observers=self._observers,
+            address=None if health is None else address_of("health", health),
+            on_ready=on_ready,
+            on_health=on_health,
+            scheduling=self._scheduling(),
+        )
+        await SchedulerAssembly(plan).run()
+
+    def _scheduling(self) -> Scheduling:
+        drafts, tasks = drafts_of(self._tasks.values()), frozenset(self._tasks)
+        return Scheduling(drafts, tasks, self.new_job_id)
 
     @asynccontextmanager
     async def _lifetime(self) -> AsyncIterator[Any]:

@@ -1,28 +1,150 @@
 """One worker, put together: its components, in the order in which they start."""
 
+import asyncio
+import logging
+import math
 import os
 import random
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from windlass.config import Settings
 from windlass.core.tasks import Isolation, TaskSpec
 from windlass.engine.components import Components
 from windlass.engine.observers import Observer, Observers
 from windlass.engine.recycle import MemoryBound
+from windlass.engine.scheduler import Scheduler, SchedulerOptions
+from windlass.engine.schedules import ScheduleClient
 from windlass.engine.watch import Watch
 from windlass.engine.watchdog import Watchdog
 from windlass.engine.worker import Worker, WorkerOptions
 from windlass.executors.usage import rss_bytes
 from windlass.model.health import Health
-from windlass.model.jobs import WorkerId
+from windlass.model.jobs import JobId, WorkerId
+from windlass.model.schedules import ScheduleDraft
 from windlass.model.workers import WorkerInfo
 from windlass.plugins import make_executors, make_store, with_dependencies
 from windlass.ports import Executor, Store
+
+log = logging.getLogger("windlass.scheduler")
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduling:
+    """What a scheduler needs of its app.
+
+    drafts: the schedules that stand beside the tasks.   tasks: the names of all tasks.
+    """
+
+    drafts: Sequence[ScheduleDraft]
+    tasks: Collection[str]
+    new_job_id: Callable[[], JobId]
+
+
+@asynccontextmanager
+async def scheduling_in(
+    store: Store,
+    settings: Settings,
+    scheduling: Scheduling,
+    observers: Sequence[Observer],
+    watchdog: Watchdog,
+) -> AsyncIterator[Scheduler]:
+    """Make the schedules of the code the stored ones, and a scheduler for them."""
+    synced = await ScheduleClient(store).sync(scheduling.drafts, scheduling.tasks)
+    for change, names in msgspec.structs.asdict(synced).items():
+        if names:
+            log.info("schedules %s: %s", change, ", ".join(names))
+    options = SchedulerOptions(
+        lease_s=settings.scheduler_lease_s,
+        sweep_s=settings.scheduler_sweep_s,
+        retention_s=settings.retention_s,
+    )
+    yield Scheduler(
+        store,
+        options,
+        leader=secrets.token_hex(8),
+        new_job_id=scheduling.new_job_id,
+        knows=scheduling.tasks.__contains__,
+        observers=Observers(observers),
+        watchdog=watchdog,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerPlan:
+    """The configuration of one scheduler without a worker; the fields are those of a worker."""
+
+    settings: Settings
+    observers: Sequence[Observer]
+    address: tuple[str, int] | None
+    on_ready: Callable[[Scheduler], object] | None
+    on_health: Sequence[Callable[[Health], object]]
+    scheduling: Scheduling
+
+
+class SchedulerAssembly:
+    """A scheduler with all it stands on.  Start: watch, store, scheduler.   Stop: the reverse."""
+
+    def __init__(self, plan: SchedulerPlan) -> None:
+        self._plan = plan
+        self.components = Components(
+            [
+                ("watch", self._watched),
+                ("store", self._opened_store),
+                ("scheduler", self._made_scheduler),
+            ]
+        )
+
+    async def run(self) -> None:
+        """Start all parts, fire schedules until the scheduler is stopped, and stop all parts."""
+        async with self.components:
+            await self._scheduler.run()
+
+    @asynccontextmanager
+    async def _watched(self) -> AsyncIterator[None]:
+        plan = self._plan
+        self._watchdog = Watchdog(stall_s=plan.settings.stall_limit_s)
+        watch = Watch(
+            self._watchdog,
+            address=plan.address,
+            blocked_s=plan.settings.blocked_warning_s,
+            tell=plan.on_health,
+        )
+        async with watch:
+            yield
+
+    @asynccontextmanager
+    async def _opened_store(self) -> AsyncIterator[None]:
+        async with opened_store(self._plan.settings) as self._store:
+            self._watchdog.lease_held(math.inf)  # it is ready also while another leads
+            yield
+
+    @asynccontextmanager
+    async def _made_scheduler(self) -> AsyncIterator[None]:
+        plan = self._plan
+        async with scheduling_in(
+            self._store, plan.settings, plan.scheduling, plan.observers, self._watchdog
+        ) as self._scheduler:
+            if plan.on_ready is not None:
+                plan.on_ready(self._scheduler)
+            yield
+
+
+@asynccontextmanager
+async def opened_store(settings: Settings) -> AsyncIterator[Store]:
+    """Hold a store open."""
+    store = make_store(settings.store, settings)
+    try:
+        await store.open()
+        yield store
+    finally:
+        await store.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +156,7 @@ class WorkerPlan:
     address:   of the health endpoint; None for none.
     on_ready:  called with the worker before it begins.
     on_health: called again and again, in a thread, with the health of the process.
+    scheduling: it fires schedules too; None: it does not.
     """
 
     settings: Settings
@@ -46,13 +169,14 @@ class WorkerPlan:
     address: tuple[str, int] | None
     on_ready: Callable[[Worker], object] | None
     on_health: Sequence[Callable[[Health], object]]
+    scheduling: Scheduling | None = None
 
 
 class Assembly:
     """A worker with all it stands on.
 
     Start: watch (health endpoint, systemd), store, resources (the app's lifespan),
-           dependencies, executors, worker.   Stop: the reverse.
+           dependencies, executors, scheduler, worker.   Stop: the reverse.
     A part may be replaced before the start; its place in the order stays.
     """
 
@@ -66,6 +190,7 @@ class Assembly:
                 ("resources", self._held_resources),
                 ("dependencies", self._shared_dependencies),
                 ("executors", self._started_executors),
+                ("scheduler", self._running_scheduler),
                 ("worker", self._made_worker),
             ]
         )
@@ -96,12 +221,8 @@ class Assembly:
 
     @asynccontextmanager
     async def _opened_store(self) -> AsyncIterator[None]:
-        self._store: Store = make_store(self._plan.settings.store, self._plan.settings)
-        try:
-            await self._store.open()
+        async with opened_store(self._plan.settings) as self._store:
             yield
-        finally:
-            await self._store.close()
 
     @asynccontextmanager
     async def _held_resources(self) -> AsyncIterator[None]:
@@ -125,6 +246,22 @@ class Assembly:
                 stack.push_async_callback(executor.stop)
                 await executor.start()
             yield
+
+    @asynccontextmanager
+    async def _running_scheduler(self) -> AsyncIterator[None]:
+        plan = self._plan
+        if plan.scheduling is None:
+            yield
+            return
+        async with scheduling_in(
+            self._store, plan.settings, plan.scheduling, plan.observers, self._watchdog
+        ) as scheduler:
+            running = asyncio.create_task(scheduler.run(), name="windlass-scheduler")
+            try:
+                yield
+            finally:
+                scheduler.stop()
+                await running
 
     @asynccontextmanager
     async def _made_worker(self) -> AsyncIterator[None]:

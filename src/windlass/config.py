@@ -16,6 +16,7 @@ from windlass.core.serializers import NAME as SERIALIZER_NAME
 from windlass.core.sizes import SIZE_MAX
 from windlass.errors import BadOption, BadSetting, UnknownSetting
 from windlass.model.jobs import CLAIM_BATCH_MAX
+from windlass.model.schedules import LEADER_LEASE_S_MAX
 
 PREFIX = "WINDLASS_"
 NOT_SETTINGS = frozenset({"WINDLASS_APP"})
@@ -184,6 +185,20 @@ class Settings:
         "(more than 0, at most 100 years); dead letters stay until they are discarded.",
         above=0,
         most=100 * YEAR_S,
+    )
+    scheduler_lease_s: float = _setting(
+        5.0,
+        "Seconds that the leading scheduler may stay silent before another takes its place "
+        "(0.5 to 60); the clocks of all schedules stand still meanwhile.",
+        least=0.5,
+        most=LEADER_LEASE_S_MAX,
+    )
+    scheduler_sweep_s: float = _setting(
+        60.0,
+        "Longest time in seconds that a scheduler sleeps before it looks for due schedules "
+        "without having been woken (0.01 to 3,600).",
+        least=0.01,
+        most=3_600,
     )
     progress_interval_s: float = _setting(
         0.25,

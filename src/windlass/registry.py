@@ -13,6 +13,7 @@ from windlass.core.middleware import AttemptMiddleware, EnqueueMiddleware, check
 from windlass.core.names import check_name, nearest
 from windlass.core.once import OnceRule, check_once
 from windlass.core.retry import Delay, Retry, seconds_of
+from windlass.core.schedules import Schedule, check_schedules
 from windlass.core.signature import Signature
 from windlass.core.sizes import Size
 from windlass.core.tasks import (
@@ -26,6 +27,7 @@ from windlass.core.tasks import (
 )
 from windlass.errors import BadTask, TaskNotFound
 from windlass.handles import Enqueuer
+from windlass.model.triggers import Trigger
 from windlass.tasks import AnyTask, Task, TaskDecorator, TaskFunction
 
 TASK_OPTIONS = (
@@ -44,6 +46,7 @@ TASK_OPTIONS = (
     "around_enqueue",
     "limits",
     "once",
+    "schedule",
     "result_ttl",
     "store_result",
 )
@@ -97,6 +100,7 @@ class Registry(ABC):
         around_enqueue: Sequence[EnqueueMiddleware] = (),
         limits: Sequence[Limit] = (),
         once: OnceRule | None = None,
+        schedule: Trigger | Schedule | Sequence[Trigger | Schedule] | None = None,
         result_ttl: Delay | None = None,
         store_result: bool = True,
     ) -> TaskDecorator: ...
@@ -117,6 +121,7 @@ class Registry(ABC):
         around_attempt, around_enqueue: middleware of this task, inside that of the app.
         limits:    how many of its jobs may run, or start, and whose turn it is; all hold.
         once:      how repeated calls become one job: a Unique, a Debounce or a Throttle.
+        schedule:  when it is to be started by itself: a trigger, a Schedule, or several.
         result_ttl: how long a result is kept after the end; by default as long as the job.
         store_result: False keeps no result at all: who waits gets None.
         Raises:    BadTask, BadOption, BadMiddleware, UnknownSerializer.
@@ -154,6 +159,7 @@ class Registry(ABC):
         around_enqueue: Sequence[EnqueueMiddleware] = (),
         limits: Sequence[Limit] = (),
         once: OnceRule | None = None,
+        schedule: Trigger | Schedule | Sequence[Trigger | Schedule] | None = None,
         result_ttl: Delay | None = None,
         store_result: bool = True,
     ) -> TaskSpec:
@@ -190,6 +196,7 @@ class Registry(ABC):
             lanes=check_limits(task_name, limits, signature.names),
             once=check_once(task_name, once, signature.names),
             needs=needs,
+            schedules=check_schedules(schedule),
             stores_result=stores_result,
             result_ttl_s=result_ttl_s,
         )

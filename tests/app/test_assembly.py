@@ -17,7 +17,7 @@ from windlass.assembly import Assembly
 from windlass.engine.components import Components
 from windlass.errors import BadOption, BadStoreUrl, CannotListen, LifespanBroke
 
-PARTS = ("watch", "store", "resources", "dependencies", "executors", "worker")
+PARTS = ("watch", "store", "resources", "dependencies", "executors", "scheduler", "worker")
 
 
 class Belongings:
@@ -121,6 +121,7 @@ async def test_a_start_that_fails_at_any_part_leaves_nothing_and_can_be_repeated
             "resources": "_held_resources",
             "dependencies": "_shared_dependencies",
             "executors": "_started_executors",
+            "scheduler": "_running_scheduler",
             "worker": "_made_worker",
         }[name]
 

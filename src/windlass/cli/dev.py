@@ -28,7 +28,7 @@ def dev(
     store: Annotated[str | None, typer.Option(help="URL of the store, over the app's own.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> int:
-    """Run a worker, and start it again when a .py file in the current folder changes.
+    """Run a worker that fires schedules too, and start it again when a .py file here changes.
 
     A module that cannot be imported shows its error; the next change tries it again.
     Exit code: 0 after SIGTERM or Ctrl-C.
@@ -39,7 +39,7 @@ def dev(
         raise MissingExtra("reload", "watchfiles") from error
     configure_logging(log_level or "info")
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
-    command = worker_command(target, store=store, log_level=log_level)
+    command = worker_command(target, scheduler=True, store=store, log_level=log_level)
     with Lifeline() as lifeline:
         asyncio.run(Reloader(lifeline.extend(command), lifeline, Path.cwd()).run())
     return 0

@@ -15,6 +15,7 @@ from windlass.errors import (
     JobNotFound,
     JobNotWaiting,
     ResultTimeout,
+    ScheduleNotFound,
     TaskError,
     UnavailableError,
     UsageError,
@@ -51,9 +52,9 @@ def exit_code_of(error: BaseException) -> int:
     match error:
         case ResultTimeout():
             return 4
-        case JobNotFound() | JobNotFailed() | JobNotWaiting() | HoldNotFound() | WorkerNotFound():
+        case JobNotFound() | JobNotFailed() | JobNotWaiting() | HoldNotFound():
             return 1
-        case TaskError():
+        case WorkerNotFound() | ScheduleNotFound() | TaskError():
             return 1
         case ConfigurationError() | UsageError() | WrongCommand():
             return 2

@@ -14,6 +14,8 @@ from windlass.cli import (
     holds,
     jobs,
     migrate,
+    scheduler,
+    schedules,
     top,
     why,
     worker,
@@ -31,8 +33,10 @@ cli = typer.Typer(
 )
 cli.command("worker")(worker.worker)
 cli.command("dev")(dev.dev)
+cli.command("scheduler")(scheduler.scheduler)
 cli.command("enqueue")(enqueue.enqueue)
 cli.add_typer(jobs.commands, name="jobs")
+cli.add_typer(schedules.commands, name="schedules")
 cli.command("why")(why.why)
 cli.command("pause")(holds.pause)
 cli.command("quarantine")(holds.quarantine)

@@ -30,12 +30,15 @@ CONFIGURATION_CODES = frozenset({2, 3})
 STOPPED_CODES = frozenset({0, -signal.SIGTERM})  # the latter: it came before the worker was up
 
 
-def worker_command(target: str, **options: str | int | None) -> list[str]:
-    """Return the command that runs one worker process with these options; None is no option."""
+def worker_command(target: str, **options: str | int | bool | None) -> list[str]:
+    """Return the command that runs one worker process with these options.
+
+    None and False are no option, True is a flag.
+    """
     given = [
-        f"--{name.replace('_', '-')}={value}"
+        f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}")
         for name, value in options.items()
-        if value is not None
+        if value is not None and value is not False
     ]
     return [sys.executable, "-m", "windlass", "worker", "--processes=1", *given, "--", target]
 

@@ -79,6 +79,9 @@ MaxJobs = Annotated[int | None, typer.Option(min=1, help="Jobs after which a pro
 MaxMemory = Annotated[
     str | None, typer.Option(help="Memory above which a process is replaced, such as 512MB.")
 ]
+FiresSchedules = Annotated[
+    bool, typer.Option("--scheduler", help="Fire schedules too, when no other scheduler leads.")
+]
 Descriptor = Annotated[int | None, typer.Option(hidden=True)]
 
 
@@ -96,6 +99,7 @@ def worker(
     max_memory: MaxMemory = None,
     scale_up_after: UpAfter = 3.0,
     scale_down_after: DownAfter = 30.0,
+    scheduler: FiresSchedules = False,
     lifeline: Descriptor = None,
     report: Descriptor = None,
 ) -> int:
@@ -124,13 +128,13 @@ def worker(
         from windlass.cli.supervisor import supervise, worker_command
 
         configure_logging(log_level or "info")
-        command = worker_command(target, queues=queues, **options)
+        command = worker_command(target, queues=queues, scheduler=scheduler, **options)
         rules = Rules(bounds, scale_up_after, scale_down_after)
         return supervise(command, rules, address=address, tell=tell)
     app = _app_with(target, options)
     reporter = None if report is None else Reporter(report)
     own = OwnProcess(app, target, birth, lifeline, reporter)
-    own.run(queues=_names(queues), health=health, tell=tell)
+    own.run(queues=_names(queues), health=health, scheduler=scheduler, tell=tell)
     return 0
 
 
@@ -239,12 +243,15 @@ class OwnProcess:
         *,
         queues: list[str] | None,
         health: str | None,
+        scheduler: bool,
         tell: Sequence[Callable[[Health], None]],
     ) -> None:
         """Work until a stop.  Where the worker has retired and nobody stands above this process,
         it begins again: a fresh interpreter under the same process id."""
         reporting = [] if self._reporter is None else [self._reporter.tell]
-        work = self._work(queues=queues, health=health, on_health=[*tell, *reporting])
+        work = self._work(
+            queues=queues, health=health, scheduler=scheduler, on_health=[*tell, *reporting]
+        )
         begins_again = _run(work, leave=self._leave)
         if begins_again:
             self._begin_again()

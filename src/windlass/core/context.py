@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
+from windlass.core.occasion import Occasion, occasion_of
 from windlass.core.progress import check_progress
 from windlass.errors import AttemptCancelled, NotInAttempt
 from windlass.model.jobs import Claim, JobId, headers_of
@@ -72,6 +73,14 @@ class Context:
     def headers(self) -> dict[str, str]:
         """The headers of the job; a copy."""
         return headers_of(self._headers)
+
+    @property
+    def occasion(self) -> Occasion | None:
+        """The tick that started the job: its schedule, its instant, the start of its window.
+
+        None for a job that somebody enqueued.
+        """
+        return occasion_of(self._headers)
 
     @property
     def logger(self) -> "logging.LoggerAdapter[logging.Logger]":

@@ -13,6 +13,7 @@ from windlass.core.limits import LaneRule
 from windlass.core.names import nearest
 from windlass.core.once import OnceKey
 from windlass.core.retry import Cancel, Delay, Retry, Snooze, seconds_of
+from windlass.core.schedules import Schedule
 from windlass.core.serializers import NAME as FORMAT_NAME
 from windlass.core.signature import Signature
 from windlass.errors import (
@@ -74,6 +75,7 @@ class TaskSpec:
     once: OnceKey | None = None
     needs: Needs | None = None
     error_observers: ErrorObservers = NOBODY
+    schedules: tuple[Schedule, ...] = ()
 
     @property
     def retry_policy(self) -> Retry:

@@ -1,6 +1,5 @@
 """The client: what a program asks of the store, from one event loop."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from windlass.core.lifecycle import after_cancel, after_reschedule
 from windlass.core.operations import Changes, hold_request
 from windlass.core.retry import Delay, seconds_of
 from windlass.core.why import Why, explain
+from windlass.engine.schedules import ScheduleClient
 from windlass.engine.waiter import Waiter
 from windlass.engine.watcher import Watcher
 from windlass.errors import (
@@ -55,6 +55,7 @@ class Client:
         self._store = store
         self._waiter = Waiter(store)
         self._watcher = Watcher(store, self._waiter)
+        self.schedules = ScheduleClient(store)
 
     async def close(self) -> None:
         """Stop waiting; those who still wait get a CancelledError.  The store stays open."""
@@ -163,7 +164,7 @@ class Client:
             [applied] = await self._store.settle([transition])
             if applied:
                 return transition.after
-            await asyncio.sleep(0)  # the job moved between the look and the write: look again
+            # the job moved between the look and the write: look again
 
     async def cancel_all(self, where: JobFilter, *, actor: str = "client") -> int:
         """Cancel all jobs that fit, or ask them to stop; return how many that was.
@@ -194,7 +195,7 @@ class Client:
             [applied] = await self._store.settle([move])
             if applied:
                 return move.after
-            await asyncio.sleep(0)  # it moved between the look and the write: look again
+            # it moved between the look and the write: look again
 
     async def reschedule_all(
         self, where: JobFilter, delay: Delay = 0.0, *, actor: str = "client"

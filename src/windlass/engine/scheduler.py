@@ -96,7 +96,6 @@ class Scheduler:
 
     def stop(self) -> None:
         """Begin nothing more, and hand over."""
-        self._watchdog.stopping()
         self._stop.set()
         if self._idle is not None:
             self._idle.cancel()
@@ -116,8 +115,9 @@ class Scheduler:
         """Do what is to be done now, or wait for it; on any doubt, step down."""
         try:
             pause_s = await self._serve() if await self._lead() else self._standby_s
-        except UnavailableError as error:
+        except (UnavailableError, TimeoutError) as error:
             log.warning("scheduling waits: %s", error)
+            self._watchdog.lease_in_doubt()
             self._step_down()
             pause_s = AGAIN_S
         except LeaderLost as error:
@@ -142,6 +142,7 @@ class Scheduler:
         lease_s = self._options.lease_s
         async with asyncio.timeout(lease_s):
             leadership = await self._schedules.lead(self._leader, lease_s)
+        self._watchdog.store_answers()
         if not leadership.is_led:
             if self._term is not None:
                 log.warning("scheduler %s leads now", leadership.leader)
@@ -150,7 +151,6 @@ class Scheduler:
             return False
         self._trusted_until = sent_at + lease_s * (1 - MARGIN)
         self._renew_at = sent_at + lease_s / RENEWALS
-        self._watchdog.lease_held(self._trusted_until - self._now())
         is_new, self._term = self._term != leadership.term, leadership.term
         if is_new:
             log.info("scheduler %s leads in term %d", self._leader, leadership.term)

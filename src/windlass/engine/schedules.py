@@ -4,7 +4,6 @@ Every edit is made from the row as it stands and written under its revision; who
 slower looks again.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from datetime import datetime
 from itertools import islice
@@ -15,6 +14,7 @@ from windlass.core import schedules as decide
 from windlass.core.schedules import CODE
 from windlass.core.ticks import call_of, due_at, rule_of, tick_before, ticks_from
 from windlass.core.triggers import Compiled
+from windlass.core.why_schedules import ScheduleWhy, explain_schedule
 from windlass.errors import ScheduleNotFound
 from windlass.model.jobs import JobId
 from windlass.model.schedules import (
@@ -111,7 +111,6 @@ class ScheduleClient:
                 if is_written:
                     del left[plan.row.name]
                     (added if plan.row.version == 1 else changed).append(plan.row.name)
-            await asyncio.sleep(0)  # a row moved between the look and the write: look again
         return Synced(tuple(added), tuple(changed))
 
     # -- operating -----------------------------------------------------------
@@ -140,7 +139,7 @@ class ScheduleClient:
             [written] = await self._schedules.save([plan])
             if written:
                 return plan.row
-            await asyncio.sleep(0)  # it moved between the look and the write: look again
+            # it moved between the look and the write: look again
 
     async def start(self, name: str, new_id: JobId) -> JobId:
         """Start the job of a schedule now, beside its ticks.  Raises: ScheduleNotFound."""
@@ -186,6 +185,13 @@ class ScheduleClient:
     async def leader(self) -> Leadership | None:
         """Return who leads the schedulers, or led last; None if nobody ever did."""
         return await self._schedules.leader()
+
+    async def why(self, name: str) -> ScheduleWhy:
+        """Tell why a schedule does not fire, or when it will.  Raises: ScheduleNotFound."""
+        row, now = await self._stand(name)
+        fires = await self._schedules.fires(name, limit=1)
+        leader = await self._schedules.leader()
+        return explain_schedule(row, now, leader, fires[0] if fires else None)
 
     async def preview(
         self,

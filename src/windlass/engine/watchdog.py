@@ -70,8 +70,12 @@ class Watchdog:
         self._held_until = self._now() + left_s
         self._store_answers = True
 
+    def store_answers(self) -> None:
+        """Report that the store has answered."""
+        self._store_answers = True
+
     def lease_in_doubt(self) -> None:
-        """Report that the store did not answer when the lease was to be renewed."""
+        """Report that the store did not answer when a lease was to be renewed."""
         self._store_answers = False
 
     def lease_lost(self) -> None:

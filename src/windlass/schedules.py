@@ -1,0 +1,137 @@
+"""Schedules as users hold them: those beside tasks, and those made at run time."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+from windlass.core.names import check_name
+from windlass.core.schedules import CODE, Schedule, check_schedules
+from windlass.engine.schedules import ComingTick, Synced
+from windlass.errors import BadOption
+from windlass.handles import Enqueuer
+from windlass.model.jobs import JobId
+from windlass.model.schedules import Fire, Leadership, ScheduleDraft, ScheduleRow, Status
+from windlass.model.triggers import Trigger
+from windlass.tasks import AnyTask
+
+ACTOR = "operator"
+
+
+def draft_of(name: str, task: AnyTask, schedule: Schedule, origin: str) -> ScheduleDraft:
+    """Return a declaration as the store takes it.
+
+    Raises: BadArguments, NotEncodable, PayloadTooLarge, BadOption.
+    """
+    call = task.prepare(**schedule.arguments)
+    if call.delay_s or call.run_at is not None:
+        raise BadOption(
+            "schedule", name, "the trigger says when; the task takes no delay or run_at"
+        )
+    return ScheduleDraft(name=name, rule=schedule.rule, call=call, origin=origin)
+
+
+def drafts_of(tasks: Iterable[AnyTask]) -> list[ScheduleDraft]:
+    """Return the schedules that stand beside their tasks.
+
+    Raises: BadArguments, NotEncodable, PayloadTooLarge; BadOption, for a name that stands twice.
+    """
+    drafts: dict[str, ScheduleDraft] = {}
+    for task in tasks:
+        for schedule in task.spec.schedules:
+            name = schedule.name or task.name
+            if name in drafts:
+                why = "another schedule has this name; pass name=… to one of them"
+                raise BadOption("schedule", name, why)
+            drafts[name] = draft_of(name, task, schedule, CODE)
+    return list(drafts.values())
+
+
+class AppSchedules:
+    """What users and operators do with schedules; each call blocks.
+
+    Within an event loop ``(await app.client()).schedules`` has the same, and ``draft`` makes
+    what its ``put`` takes.
+    """
+
+    def __init__(self, app: Enqueuer, tasks: Callable[[], Iterable[AnyTask]]) -> None:
+        self._app = app
+        self._tasks = tasks
+
+    def draft(self, name: str, task: AnyTask, schedule: Trigger | Schedule) -> ScheduleDraft:
+        """Check a declaration; nothing is stored.
+
+        task:   also one with other options: ``task.using(queue="slow")``.
+        Raises: BadArguments, NotEncodable, PayloadTooLarge, BadOption.
+        """
+        [checked] = check_schedules([schedule])
+        return draft_of(check_name("name", name), task, checked, ACTOR)
+
+    def put(self, name: str, task: AnyTask, schedule: Trigger | Schedule) -> ScheduleRow:
+        """Declare a schedule at run time: a new one, or a new version of that of its name.
+
+        The same again changes nothing.  A changed trigger counts from now; with the same one
+        the ticks go on where they were.
+        Raises: BadArguments, NotEncodable, PayloadTooLarge, BadOption, StoreUnavailable.
+        """
+        draft = self.draft(name, task, schedule)
+        return self._app.blocking(lambda client: client.schedules.put(draft))
+
+    def sync(self) -> Synced:
+        """Make the schedules that stand beside the tasks the stored ones.
+
+        A scheduler does this when it starts.
+        """
+        tasks = list(self._tasks())
+        drafts, names = drafts_of(tasks), {task.name for task in tasks}
+        return self._app.blocking(lambda client: client.schedules.sync(drafts, names))
+
+    def get(self, name: str) -> ScheduleRow:
+        """Return a schedule as it stands.  Raises: ScheduleNotFound."""
+        return self._app.blocking(lambda client: client.schedules.get(name))
+
+    def page(
+        self, *, limit: int = 100, after: str = "", status: Status | None = None
+    ) -> list[ScheduleRow]:
+        """List schedules by name; ``after`` continues after the last name of a page."""
+        return self._app.blocking(
+            lambda client: client.schedules.page(limit=limit, after=after, status=status)
+        )
+
+    def pause(self, name: str, *, why: str = "") -> ScheduleRow:
+        """Have a schedule fire no more until it is resumed.  Raises: ScheduleNotFound."""
+        return self._app.blocking(lambda client: client.schedules.pause(name, why=why))
+
+    def resume(self, name: str) -> ScheduleRow:
+        """Have a paused schedule fire again.  Raises: ScheduleNotFound."""
+        return self._app.blocking(lambda client: client.schedules.resume(name))
+
+    def remove(self, name: str) -> ScheduleRow:
+        """Take a schedule away; what it has started goes on.  Raises: ScheduleNotFound."""
+        return self._app.blocking(lambda client: client.schedules.remove(name))
+
+    def start(self, name: str) -> JobId:
+        """Start the job of a schedule now, beside its ticks.  Raises: ScheduleNotFound."""
+        new_id = self._app.new_job_id()
+        return self._app.blocking(lambda client: client.schedules.start(name, new_id))
+
+    def fires(self, name: str, *, limit: int = 50, before: datetime | None = None) -> list[Fire]:
+        """Return the outcomes of a schedule's ticks, newest first."""
+        return self._app.blocking(
+            lambda client: client.schedules.fires(name, limit=limit, before=before)
+        )
+
+    def preview(
+        self,
+        name: str,
+        *,
+        count: int = 10,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Sequence[ComingTick]:
+        """Return the next ticks of a schedule, or those of a range.  Raises: ScheduleNotFound."""
+        return self._app.blocking(
+            lambda client: client.schedules.preview(name, count=count, since=since, until=until)
+        )
+
+    def leader(self) -> Leadership | None:
+        """Return who leads the schedulers, or led last; None if nobody ever did."""
+        return self._app.blocking(lambda client: client.schedules.leader())
