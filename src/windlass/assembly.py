@@ -1,5 +1,6 @@
 """One worker, put together: its components, in the order in which they start."""
 
+import asyncio
 import os
 import random
 import secrets
@@ -11,6 +12,7 @@ from typing import Any
 
 from windlass.config import Settings
 from windlass.core.tasks import Isolation, TaskSpec
+from windlass.engine.blob_upkeep import BlobUpkeep
 from windlass.engine.components import Components
 from windlass.engine.observers import Observer, Observers
 from windlass.engine.recycle import MemoryBound
@@ -21,7 +23,12 @@ from windlass.executors.usage import rss_bytes
 from windlass.model.health import Health
 from windlass.model.jobs import WorkerId
 from windlass.model.workers import WorkerInfo
-from windlass.plugins import make_executors, make_store, with_dependencies
+from windlass.plugins import (
+    make_executors,
+    make_large_results,
+    make_store,
+    with_dependencies,
+)
 from windlass.ports import Executor, Store
 
 
@@ -51,7 +58,7 @@ class WorkerPlan:
 class Assembly:
     """A worker with all it stands on.
 
-    Start: watch (health endpoint, systemd), store, resources (the app's lifespan),
+    Start: watch (health endpoint, systemd), store, large results, resources (the app's lifespan),
            dependencies, executors, worker.   Stop: the reverse.
     A part may be replaced before the start; its place in the order stays.
     """
@@ -63,6 +70,7 @@ class Assembly:
             [
                 ("watch", self._watched),
                 ("store", self._opened_store),
+                ("large results", self._kept_large_results),
                 ("resources", self._held_resources),
                 ("dependencies", self._shared_dependencies),
                 ("executors", self._started_executors),
@@ -104,6 +112,23 @@ class Assembly:
             await self._store.close()
 
     @asynccontextmanager
+    async def _kept_large_results(self) -> AsyncIterator[None]:
+        self._large = make_large_results(self._plan.settings, self._store.url)
+        blobs = self._large.blobs
+        if blobs is None:
+            yield
+            return
+        pulse = self._watchdog.pulse("large results")
+        upkeep = BlobUpkeep(self._store, blobs, self._large.space, pulse)
+        looking = asyncio.create_task(upkeep.run(), name="windlass-large-results")
+        try:
+            yield
+        finally:
+            pulse.rest()
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+
+    @asynccontextmanager
     async def _held_resources(self) -> AsyncIterator[None]:
         async with self._plan.resources() as self._state:
             yield
@@ -139,6 +164,7 @@ class Assembly:
             observers=Observers(plan.observers),
             state=self._state,
             watchdog=self._watchdog,
+            large=self._large,
         )
         if self._bound is not None:
             self._bound.ready(self._worker)

@@ -21,6 +21,8 @@ from windlass.errors import (
     BadArguments,
     BadOption,
     BadTask,
+    LargeResultLost,
+    LargeResultsOff,
     MemoryExceeded,
     MiddlewareBroke,
     NotEncodable,
@@ -45,6 +47,8 @@ _HOPELESS = (
     UnknownSerializer,
     PickleRefused,
     MiddlewareBroke,
+    LargeResultLost,
+    LargeResultsOff,
 )
 
 
