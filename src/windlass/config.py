@@ -152,7 +152,7 @@ class Settings:
         "",
         "URL of the place for results above `payload_limit_bytes`: a folder that all processes "
         "share, `file:///var/lib/results`, or `s3://bucket/prefix`, `gs://bucket/prefix`, "
-        "`az://container/prefix`; without it such a result fails its job. One place for one store.",
+        "`az://container/prefix`; without it such a result fails its job.",
     )
     large_result_limit_bytes: int = _setting(
         64 * 1024 * 1024,
