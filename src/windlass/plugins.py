@@ -4,6 +4,7 @@ import asyncio
 import importlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from windlass.config import Settings, masked_url, shown_place
@@ -33,6 +34,8 @@ def make_store(url: str, settings: Settings) -> Store:
 def make_large_results(settings: Settings, store_url: str) -> LargeResults:
     """Make the way to the large results of a store; nothing is opened before its first use."""
     place = settings.large_results
+    if is_embedded(store_url):  # two projects may well call their files alike
+        store_url = Path(store_url.removeprefix("sqlite:///")).resolve().as_uri()
     return LargeResults(
         (lambda: _blobs(place)) if place else None,
         store_url=store_url,

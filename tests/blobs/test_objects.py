@@ -132,6 +132,7 @@ async def test_a_process_forked_from_one_that_used_it_is_told_so(tmp_path: Path)
         ("file:///x?y=1", "names no folder"),
         ("s3:///prefix", "it names no bucket"),
         ("s3://bucket/p?secret=1", "Configuration key: 'secret' is not valid"),
+        ("s3://bucket/p?timeout=5s", "Expected config prefix to start with aws_"),
         ("az://container/p", "Account must be specified"),
         ("s3://[bucket/p", "Invalid IPv6 URL"),
     ],

@@ -1,11 +1,13 @@
 """References to large results, and which blobs are still needed."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from windlass.config import Settings, load_settings, shown_settings
 from windlass.core.references import (
     attempt_of,
     is_needed,
@@ -16,9 +18,10 @@ from windlass.core.references import (
     space_of,
 )
 from windlass.core.serializers import check_serializer
-from windlass.errors import BadOption
+from windlass.errors import BadOption, BadSetting
 from windlass.model.blobs import Reference
 from windlass.model.jobs import Finished, Job, JobId, State
+from windlass.plugins import make_large_results
 
 SPACE = space_of("sqlite:///jobs.db")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -133,3 +136,26 @@ def test_no_serializer_takes_the_name_of_references() -> None:
 
     with pytest.raises(BadOption, match="that of references"):
         check_serializer(Mine())
+
+
+def test_stores_of_one_relative_name_have_a_space_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spaces = set()
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        spaces.add(make_large_results(Settings(), "sqlite:///windlass.db").space)
+    absolute = f"sqlite:///{tmp_path}/b/windlass.db"
+
+    assert len(spaces) == 2
+    assert make_large_results(Settings(), absolute).space in spaces
+
+
+def test_the_place_is_shown_without_its_secrets() -> None:
+    url = "s3://key:secret@bucket/p?secret_access_key=abc"
+    told = shown_settings(Settings(large_results=url))["large_results"]
+
+    assert told == "s3://key:***@bucket/p?***"
+    with pytest.raises(BadSetting, match="must be a URL such as file:///var/lib/results"):
+        load_settings({"large_results": "results"}, {}, Path("/nowhere"))

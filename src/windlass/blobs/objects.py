@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from urllib.request import url2pathname
 
-from obstore.exceptions import BaseError, UnknownConfigurationKeyError
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, from_url
 
 from windlass.errors import BadLargeResults, BlobsUnavailable
@@ -138,13 +138,22 @@ def open_blobs(url: str, shown: str) -> ObjectBlobs:
         return FolderBlobs(Path(url2pathname(parts.path)))
     if not parts.netloc:
         raise BadLargeResults(shown, "it names no bucket")
-    config: Any = dict(parse_qsl(parts.query))
-    place = parts._replace(query="", fragment="").geturl()
-    try:
-        objects = from_url(place, config=config, client_options=_CLIENT, retry_config=_RETRY)
-    except (UnknownConfigurationKeyError, BaseError, ValueError) as error:
-        raise BadLargeResults(shown, _first_line(error)) from error
+    objects = _object_store(parts._replace(query="").geturl(), dict(parse_qsl(parts.query)), shown)
     return ObjectBlobs(shown, lambda: objects)
+
+
+def _object_store(place: str, options: Mapping[str, str], shown: str) -> Any:
+    """Make obstore's store; an endpoint that says ``http://`` is taken at its word."""
+    is_plain = options.get("endpoint", "").startswith("http://")
+    client: Any = {**_CLIENT, "allow_http": is_plain}
+    config: Any = dict(options)
+    try:
+        return from_url(place, config=config, client_options=client, retry_config=_RETRY)
+    except BaseException as error:
+        # For options that are not the place's own it panics, which is no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise BadLargeResults(shown, _first_line(error)) from error
 
 
 def _first_line(error: BaseException) -> str:
