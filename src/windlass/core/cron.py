@@ -169,7 +169,9 @@ def check_expression(expression: object, *, both: bool) -> str:
         raise BadTrigger("cron", "expression", expression, "must be a text such as '30 2 * * *'")
     for pick in _every_pick(expression):
         rule = _parse(expression, both, pick)
-        if not rule.every_day and Days(rule.mask).first(0) is None:
+        if rule.either or rule.every_day:
+            break  # each month has each weekday
+        if Days(rule.mask).first(0) is None:
             raise _impossible(expression, rule)
     return expression
 
