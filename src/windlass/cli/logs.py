@@ -29,6 +29,13 @@ def configure_logging(level: str) -> None:
 class _UtcFormatter(logging.Formatter):
     """Writes instants as ISO 8601 in UTC, to the millisecond."""
 
-    converter = staticmethod(time.gmtime)
-    default_time_format = "%Y-%m-%dT%H:%M:%S"
-    default_msec_format = "%s.%03dZ"
+    _second = 0, ""  # the last one written: most lines share it with the line before
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """Return the instant of a record."""
+        second, text = self._second
+        if second != int(record.created):
+            second = int(record.created)
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = second, text
+        return f"{text}.{int(record.msecs):03d}Z"

@@ -11,10 +11,12 @@ STATES = {
     NoticeKind.FAILED: State.FAILED,
     NoticeKind.SNOOZED: State.SCHEDULED,
     NoticeKind.CANCELLED: State.CANCELLED,
+    NoticeKind.CONTINUED: State.WAITING,
     NoticeKind.RELEASED: State.QUEUED,
     NoticeKind.REFUSED: None,  # another holder has won, and decides
 }
 LEVELS = {
+    NoticeKind.STARTED: logging.DEBUG,
     NoticeKind.RETRIED: logging.WARNING,
     NoticeKind.REFUSED: logging.WARNING,
     NoticeKind.FAILED: logging.ERROR,
@@ -26,41 +28,45 @@ class Logs:
 
     logger: where the records go; default: ``windlass.attempts``.
 
-    Each is one line, with its facts as ``extra``: ``what`` (the kind of the notice), ``state``
-    (of the job, after it), ``job_id``, ``task``, ``queue``, ``attempt``, ``worker``, ``seconds``
-    (None at the start), ``error_type``.  Failures are errors, retries and refusals warnings.
+    Each is one line, with its facts as ``extra`` would give them: ``what`` (the kind of the
+    notice), ``state`` (of the job, after it), ``job_id``, ``task``, ``queue``, ``attempt``,
+    ``worker``, ``seconds`` (None at the start), ``error_type``.  Failures are errors, retries
+    and refusals warnings, starts are for debugging.
     """
+
+    kinds = frozenset(STATES)
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
         self._logger = logger or logging.getLogger("windlass.attempts")
 
     def __call__(self, notice: Notice) -> None:
         """Log one notice, if it is of an attempt."""
-        kind, seconds = notice.kind, notice.seconds
-        if kind is not NoticeKind.STARTED and seconds is None:
-            return
+        kind, seconds, logger = notice.kind, notice.seconds, self._logger
         level = LEVELS.get(kind, logging.INFO)
-        if not self._logger.isEnabledFor(level):
+        if not logger.isEnabledFor(level):
             return
-        after = "" if seconds is None else f" after {seconds:.3f} s"
-        self._logger.log(
-            level,
-            "job %s (%s) attempt %s %s%s%s",
-            notice.job_id,
-            notice.task,
-            notice.attempt,
-            kind,
-            after,
-            f": {notice.error_type}" if notice.error_type else "",
-            extra={
-                "what": str(kind),
-                "state": STATES.get(kind),
-                "job_id": notice.job_id,
-                "task": notice.task,
-                "queue": notice.queue,
-                "attempt": notice.attempt,
-                "worker": notice.worker,
-                "seconds": seconds,
-                "error_type": notice.error_type,
-            },
+        line = "job %s (%s) attempt %s %s"
+        told: tuple[object, ...] = (notice.job_id, notice.task, notice.attempt, kind)
+        if seconds is not None:
+            line += " after %.3f s"
+            told += (seconds,)
+        elif level != logging.DEBUG:
+            return  # it was given back before an attempt began
+        if notice.error_type is not None:
+            line += ": %s"
+            told += (notice.error_type,)
+        # Not logger.log: it would look for the line of code that logs, and merge our facts one
+        # by one, which together take as long as writing the line.
+        record = logger.makeRecord(logger.name, level, __file__, 0, line, told, None)
+        record.__dict__.update(
+            what=str(kind),
+            state=STATES[kind],
+            job_id=notice.job_id,
+            task=notice.task,
+            queue=notice.queue,
+            attempt=notice.attempt,
+            worker=notice.worker,
+            seconds=seconds,
+            error_type=notice.error_type,
         )
+        logger.handle(record)
