@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.app.live import WAIT_S, ended, quick_app, running, working
-from windlass import Retry, Snooze, chain, context, continue_as
+from windlass import Notice, NoticeKind, Retry, Snooze, chain, context, continue_as
 from windlass.contrib.logging import Logs
 
 FACTS = ("what", "state", "job_id", "task", "queue", "attempt", "worker", "seconds", "error_type")
@@ -151,3 +151,42 @@ async def test_what_nobody_wants_to_read_is_not_made(store_url: str, stream: io.
         await ended(await good.aenqueue())
 
     assert records(stream) == []
+
+
+def test_a_record_is_as_the_logger_itself_makes_it(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("mine")
+    logger.setLevel(logging.INFO)
+    logs = Logs(logger)
+    ended = Notice(kind=NoticeKind.SUCCEEDED, task="t", attempt=1, seconds=0.5)
+
+    for _ in range(2):
+        logs(ended)
+    logger.info("mine")
+
+    *told, own = [vars(record) for record in caplog.records]
+    assert len(told) == 2
+    for record in told:
+        assert set(own) - set(record) == set()
+        same = ("name", "levelname", "levelno", "process", "processName", "thread", "threadName")
+        assert {name: record[name] for name in same} == {name: own[name] for name in same}
+        assert own["created"] - 5 < record["created"] <= own["created"]
+        assert record["relativeCreated"] <= own["relativeCreated"] + 1
+        assert int(record["msecs"]) == int(record["created"] % 1 * 1_000)
+
+
+def test_a_record_factory_of_the_user_is_asked_for_each_record(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class OwnRecord(logging.LogRecord): ...
+
+    before = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(OwnRecord)
+    try:
+        with caplog.at_level(logging.INFO):
+            Logs()(Notice(kind=NoticeKind.SUCCEEDED, task="t", attempt=1, seconds=0.5))
+    finally:
+        logging.setLogRecordFactory(before)
+
+    [record] = caplog.records
+    assert isinstance(record, OwnRecord)
+    assert record.getMessage() == "job None (t) attempt 1 succeeded after 0.500 s"

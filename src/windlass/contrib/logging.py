@@ -1,6 +1,9 @@
 """Structured records of attempts, for the standard library's logging."""
 
 import logging
+import os
+import time
+from threading import get_ident
 
 from windlass import Notice, NoticeKind, State
 
@@ -38,6 +41,9 @@ class Logs:
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
         self._logger = logger or logging.getLogger("windlass.attempts")
+        self._firsts: dict[
+            tuple[int, int, int], logging.LogRecord
+        ] = {}  # by level, thread, process
 
     def __call__(self, notice: Notice) -> None:
         """Log one notice, if it is of an attempt."""
@@ -55,9 +61,8 @@ class Logs:
         if notice.error_type is not None:
             line += ": %s"
             told += (notice.error_type,)
-        # Not logger.log: it would look for the line of code that logs, and merge our facts one
-        # by one, which together take as long as writing the line.
-        record = logger.makeRecord(logger.name, level, __file__, 0, line, told, None)
+        record = self._new_record(level)
+        record.msg, record.args = line, told
         record.__dict__.update(
             what=str(kind),
             state=STATES[kind],
@@ -70,3 +75,27 @@ class Logs:
             error_type=notice.error_type,
         )
         logger.handle(record)
+
+    def _new_record(self, level: int) -> logging.LogRecord:
+        """Return a record of this instant.
+
+        Not by ``logger.log``: it would look for the line of code that logs, and find out anew the
+        thread, the process and their names, which takes longer than to write the line.
+        """
+        if logging.getLogRecordFactory() is not logging.LogRecord:
+            return self._make_record(level)
+        key = level, get_ident(), os.getpid()  # what all its records have in common
+        first = self._firsts.get(key)
+        if first is None:
+            first = self._firsts[key] = self._make_record(level)
+        record = logging.LogRecord.__new__(logging.LogRecord)
+        now = time.time()
+        since_ms = (now - first.created) * 1_000
+        record.__dict__.update(first.__dict__)
+        record.created = now
+        record.msecs = now % 1 * 1_000 // 1
+        record.relativeCreated = first.relativeCreated + since_ms
+        return record
+
+    def _make_record(self, level: int) -> logging.LogRecord:
+        return self._logger.makeRecord(self._logger.name, level, __file__, 0, "", (), None)
