@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class Peer:
     server:       what it needs: redis, postgresql, sqlite (a file) or nothing.
     processes:    their commands, the one that schedules first, without the path of the venv.
     before:       commands that are run once before.
-    has_instants: whether it is due at whole seconds; else, at whole seconds after its first fire.
+    has_instants: whether it is due at whole seconds; else, a second after it sent the last one.
     """
 
     venv: str
@@ -96,11 +97,13 @@ class Run:
     """What came of one peer in one round.
 
     late_s:        of the first fire of each instant that was not missed.
+    drift_s:       by how much the fires have moved against whole seconds, from first to last.
     scheduler_cpu: processor share of the process that schedules; total_cpu: of all its processes.
     """
 
     peer: str
     late_s: list[float]
+    drift_s: float
     missed: int
     doubled: int
     scheduler_cpu: float
@@ -276,6 +279,7 @@ def run(name: str, fires: int, venvs: Path, servers: Servers) -> Run:
             **clean,
             **servers.environment(peer.server),
             "LATENESS_TICKS": str(ticks),
+            "LATENESS_SENDS": str(folder / "sends"),
             "LATENESS_ANCHOR": str(math.floor(time.time()) + 1),
             "WINDLASS_APP": "peer_windlass:app",
             "PYTHONPATH": str(HERE),
@@ -284,7 +288,7 @@ def run(name: str, fires: int, venvs: Path, servers: Servers) -> Run:
         family = Family(peer, venvs / peer.venv / "bin", folder, env)
         try:
             wait_until(lambda: family.has_died() or len(read_ticks(ticks)) > WARM_UP, "fires")
-            return observe(name, family, ticks, fires)
+            return observe(name, family, folder, fires)
         except Exception as error:
             error.add_note(f"{name}:\n" + family.log.read_text(errors="replace")[-4_000:])
             raise
@@ -292,31 +296,40 @@ def run(name: str, fires: int, venvs: Path, servers: Servers) -> Run:
             family.end()
 
 
-def observe(name: str, family: Family, ticks: Path, fires: int) -> Run:
+def observe(name: str, family: Family, folder: Path, fires: int) -> Run:
     """Wait for so many due instants, and compare the fires with them."""
     family.check()
-    phase = 0.0 if PEERS[name].has_instants else read_ticks(ticks)[-1] % 1.0
-    first_due = math.floor(time.time() - phase) + 1 + phase
+    first_due = math.floor(time.time()) + 1.0
     before, began = family.cpu_s(), time.monotonic()
     time.sleep(first_due + fires - 1 + GRACE_S - time.time())
     family.check()
     passed = time.monotonic() - began
     cpu = [(after - one) / passed for after, one in zip(family.cpu_s(), before, strict=True)]
-    late, doubled = against(read_ticks(ticks), first_due, fires)
-    return Run(name, late, fires - len(late), doubled, cpu[0], sum(cpu))
+    ticks = read_ticks(folder / "ticks")
+    if PEERS[name].has_instants:
+        due = [first_due + number for number in range(fires)]
+        fired = by_instant(ticks, due)
+    else:
+        sends = read_ticks(folder / "sends")
+        first = bisect_left(sends, first_due)
+        due = [sent + 1.0 for sent in sends[first - 1 :]][:fires]
+        fired = by_instant(ticks, sends[first : first + fires], early_s=0.0)
+    firsts = [at[0] for at in fired if at]
+    late = [at[0] - instant for at, instant in zip(fired, due, strict=True) if at]
+    doubled = sum(len(at) - 1 for at in fired if at)
+    drift = firsts[-1] - firsts[0] - round(firsts[-1] - firsts[0]) if firsts else 0.0
+    return Run(name, late, drift, fires - len(late), doubled, cpu[0], sum(cpu))
 
 
-def against(ticks: Sequence[float], first_due: float, fires: int) -> tuple[list[float], int]:
-    """Return how late each instant's first fire was, and how many fires were one too many."""
-    firsts: dict[int, float] = {}
-    doubled = 0
-    for at in ticks:
-        number = math.floor(at - first_due + EARLY_S)
-        if number in firsts:
-            doubled += 1
-        elif 0 <= number < fires:
-            firsts[number] = at - first_due - number
-    return [firsts[number] for number in sorted(firsts)], doubled
+def by_instant(
+    ticks: Sequence[float], instants: Sequence[float], early_s: float = EARLY_S
+) -> list[list[float]]:
+    """Return the fires of each instant: those between it and the next one, or a second on."""
+    ends = [*instants[1:], instants[-1] + 1.0]
+    return [
+        [at for at in ticks if one - early_s <= at < end - early_s]
+        for one, end in zip(instants, ends, strict=True)
+    ]
 
 
 # -- all of them -------------------------------------------------------------------------------
@@ -333,6 +346,7 @@ def line(name: str, runs: Sequence[Run]) -> str:
     return (
         f"| {name} | {len(late_ms)} | {percentile(late_ms, 0.5):.2f} | "
         f"{percentile(late_ms, 0.99):.2f} | {max(late_ms):.2f} | "
+        f"{max((run.drift_s for run in runs), key=abs) * 1_000:.2f} | "
         f"{sum(run.missed for run in runs)} | {sum(run.doubled for run in runs)} | "
         f"{statistics.mean(run.scheduler_cpu for run in runs):.2%} | "
         f"{statistics.mean(run.total_cpu for run in runs):.2%} |"
@@ -376,8 +390,10 @@ def main() -> None:
                     with given.out.open("a") as out:
                         facts = {field: getattr(done, field) for field in Run.__slots__}
                         print(json.dumps(facts), file=out)
-    print("| peer | fires | p50 ms | p99 ms | most ms | missed | doubled | scheduler | all |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| peer | fires | p50 ms | p99 ms | max ms | drift ms | missed | doubled | scheduler | all |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for name in given.peer:
         print(line(name, runs[name]))
 
