@@ -1,15 +1,17 @@
 """Cron expressions: what each field may say, what is refused, and how clocks on walls jump."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice, pairwise, takewhile
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests.oracle.cases import zone_names
 from windlass import cron
 from windlass.core.triggers import compile_trigger
+from windlass.core.zones import zone_info
 from windlass.errors import BadTrigger
 from windlass.model.triggers import Cron, Tick, TickCase
 
@@ -18,7 +20,7 @@ NEW_YORK = "America/New_York"
 
 def ticks(trigger: Cron, start: str, name: str = "") -> Iterator[Tick]:
     """Yield the ticks after a time by the clock of the trigger's zone."""
-    after = datetime.fromisoformat(start).replace(tzinfo=ZoneInfo(trigger.zone)).astimezone(UTC)
+    after = datetime.fromisoformat(start).replace(tzinfo=zone_info(trigger.zone)).astimezone(UTC)
     compiled = compile_trigger(trigger, name)
     while (tick := compiled.next(after)) is not None:
         assert tick.at > after
@@ -312,6 +314,25 @@ def test_only_a_gap_of_up_to_three_hours_moves_a_fixed_time(
     tick = next(ticks(cron("0 3 * * *", tz=zone), before.isoformat()))
 
     assert tick.case is case
+
+
+@pytest.mark.parametrize("expression", ["0 0 * * *", "30 1 * * *", "30 2 * * *"])
+def test_a_daily_rule_is_due_exactly_once_on_each_day_of_each_zone(expression: str) -> None:
+    first, last = date(2024, 1, 1), date(2026, 12, 31)
+    each_day = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    for name in zone_names():
+        tz = zone_info(name)
+        found = ticks(cron(expression, tz=name), "2023-12-31T23:59")
+        dates = (tick.at.astimezone(tz).date() for tick in found)
+
+        assert list(takewhile(lambda day: day <= last, dates)) == each_day, name
+
+
+def test_the_windows_between_ticks_are_as_long_as_the_days_are() -> None:
+    found = islice(ticks(cron("@daily", tz=NEW_YORK), "2026-01-01"), 366)
+
+    hours = [(b.at - a.at) // timedelta(hours=1) for a, b in pairwise(found)]
+    assert (hours.count(23), hours.count(24), hours.count(25)) == (1, 363, 1)
 
 
 def test_the_instant_of_what_never_came_is_strictly_between_its_neighbours() -> None:
