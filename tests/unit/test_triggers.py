@@ -431,8 +431,14 @@ def test_a_rule_that_was_not_checked_is_refused_when_it_is_compiled() -> None:
 
 
 def test_only_rules_with_h_are_compiled_for_each_name() -> None:
-    plain, spread = cron("0 9 * * thu"), cron("H 9 * * *")
+    spread = cron("H 9 * * *")
 
-    assert compile_trigger(cron("0 0 * * *"), "a") is compile_trigger(cron("0 0 * * *"), "b")
+    for plain in (
+        cron("0 9 * * *"),
+        cron("0 9 * mar thu"),
+        cron("@hourly"),
+        every(9, anchor=START),
+    ):
+        assert compile_trigger(plain, "a") is compile_trigger(plain, "b")
     assert compile_trigger(spread, "a") is not compile_trigger(spread, "b")
-    assert compile_trigger(plain, "a").next(START) == compile_trigger(plain, "b").next(START)
+    assert compile_trigger(spread, "a") is compile_trigger(spread, "a")

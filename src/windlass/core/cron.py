@@ -185,9 +185,10 @@ def cron_rule(expression: str, *, both: bool, seed: str) -> CronRule:
     return _parse(expression, both, lambda field, count: _hash(seed, field) % count)
 
 
+@lru_cache(RULES_CACHED_MAX)
 def uses_hash(expression: str) -> bool:
-    """Tell whether the name of the schedule may matter (never wrongly no)."""
-    return "h" in expression.lower()
+    """Tell whether the name of the schedule matters.  Raises: BadTrigger."""
+    return any(map(hashes, _texts(expression)))
 
 
 def hashes(text: str) -> bool:
