@@ -313,8 +313,6 @@ def _range(field: Field, first: str, last: str | None, step: int | None) -> Iter
     high = field.high if last is None else _number(field, last)
     if low == high or (last is None and step is None):
         return (low,)
-    if field is WEEKDAY:
-        low %= 7
     if low <= high:
         return range(low, high + 1, step or 1)
     return [*range(low, field.high + 1), *range(field.low, high + 1)][:: step or 1]
