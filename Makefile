@@ -1,10 +1,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SEEDS ?= 0:20000
+CASES ?= 1000000
 
-.PHONY: help demo test check servers docs bench simulate
+.PHONY: help demo test check servers docs bench simulate cron-oracle
 help:  ## list what can be made
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
 demo: .venv/core  ## the main job on real input: two workers, one killed half way
 	$(BIN)/python -m windlass demo
@@ -22,6 +23,9 @@ docs: .venv/installed  ## write docs/reference anew from the code
 
 simulate: .venv/installed  ## the long simulation; SEEDS=from:to
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+cron-oracle: .venv/installed  ## cron against a slow, plain reading of clocks; CASES=n
+	$(BIN)/python -m tests.oracle --cases $(CASES)
 
 bench: .venv/installed servers  ## this machine's figures, without peers (benchmarks/README.md)
 	$(BIN)/python benchmarks/figures.py

@@ -1,4 +1,4 @@
-"""Protocols (layer 2): what the engine asks of a store, an executor and a clock.
+"""Protocols (layer 2): what the engine asks of a store, of blobs, an executor and a clock.
 
 ``Broker`` is what a client and a worker need; ``Store`` adds what must be
 remembered.  Every adapter passes ``windlass.testing.contracts`` unchanged.
@@ -7,12 +7,13 @@ The four verbs that write a job's state are ``enqueue``, ``claim``, ``settle`` a
 ``sweep``.  Every other method reads, or writes something that is not a state.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from windlass.core.context import Context
 from windlass.core.tasks import TaskSpec
+from windlass.model.blobs import Blob
 from windlass.model.holds import Hold, HoldId, HoldRequest
 from windlass.model.jobs import (
     Backlog,
@@ -356,6 +357,37 @@ class Store(Broker, Protocol):
 
     async def prune(self, older_than_s: float, limit: int) -> int:
         """Delete up to ``limit`` jobs that ended that long ago (dead letters stay); count them."""
+        ...
+
+
+class Blobs(Protocol):
+    """Keeps bytes by key, beside the store: what is too large for a row.
+
+    Each method raises BlobsUnavailable for whatever keeps it from an answer.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where this is, without secrets; for messages."""
+        ...
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Keep a blob; returns once it is durable.  Whole or not at all; replaces another."""
+        ...
+
+    async def get(self, key: str, limit_bytes: int) -> bytes | None:
+        """Return the first ``limit_bytes`` of a blob; None if there is none."""
+        ...
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete blobs.  Idempotent: those that are gone are no error."""
+        ...
+
+    def list(self, space: str) -> AsyncGenerator[Sequence[Blob], None]:
+        """Yield the blobs whose keys begin with ``space/``, page by page, in any order.
+
+        What is put or deleted meanwhile may be there or not.
+        """
         ...
 
 

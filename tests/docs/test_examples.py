@@ -6,14 +6,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python(?P<info>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGES = {
+PAGES: dict[str, str | None] = {
     "README.md": "jobs:app",
     "docs/composition.md": "press:app",
     "docs/limits.md": "mail:app",
@@ -22,6 +22,7 @@ PAGES = {
     "docs/operations.md": "office:app",
     "docs/results.md": "darkroom:app",
     "docs/serialization.md": "ledger:app",
+    "docs/triggers.md": None,  # values only: nothing to work on
     "docs/tutorial.md": "shop:app",
     "docs/worker.md": "studio:app",
 }
@@ -64,7 +65,8 @@ def worker(target: str, folder: Path) -> Iterator[None]:
 @pytest.mark.parametrize("page", PAGES)
 def test_the_examples_of_a_page_run_as_they_stand(page: str, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(write_files(page, tmp_path))
-    with worker(PAGES[page], tmp_path):
+    target = PAGES[page]
+    with worker(target, tmp_path) if target else nullcontext():
         done = subprocess.run(
             [sys.executable, "-W", "ignore::RuntimeWarning", "script.py"],
             cwd=tmp_path,
@@ -73,7 +75,8 @@ def test_the_examples_of_a_page_run_as_they_stand(page: str, tmp_path: Path) -> 
             timeout=120,
         )
 
-    assert done.returncode == 0, done.stderr + (tmp_path / "worker.log").read_text()
+    log = tmp_path / "worker.log"
+    assert done.returncode == 0, done.stderr + (log.read_text() if target else "")
 
 
 def test_every_page_with_examples_is_executed() -> None:

@@ -15,6 +15,7 @@ from windlass.cli.output import print_json, print_table
 from windlass.core.tick_notes import note_on, zones_in
 from windlass.core.ticks import rule_of
 from windlass.core.triggers import at, compile_trigger, cron, describe, every
+from windlass.core.zones import zone_info
 from windlass.engine.client import Client
 from windlass.engine.schedules import ComingTick, coming
 from windlass.errors import BadOption
@@ -40,20 +41,22 @@ Zone = Annotated[str, typer.Option("--tz", help="IANA time zone of the expressio
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Ticks of a trigger.  has_more: there are more than these in the range."""
+    """Ticks of a trigger.
 
-    trigger: Trigger
+    says:     what it is, in words.
+    zones:    by whose clocks it goes; the first one is that in which its ticks are shown.
+    has_more: there are more than these in the range.
+    """
+
+    says: str
+    zones: list[str]
+    clock: ZoneInfo
     ticks: Sequence[ComingTick]
     has_more: bool
 
-    @property
-    def zones(self) -> list[str]:
-        """The zones of the trigger; the first one is that in which its ticks are shown."""
-        return zones_in(self.trigger)
-
     def local(self, tick: ComingTick) -> datetime:
         """Return a tick as the clock on the wall shows it."""
-        return tick.at.astimezone(ZoneInfo(self.zones[0]))
+        return tick.at.astimezone(self.clock)
 
     def note(self, tick: ComingTick) -> str | None:
         """Say what a change of the clock does to a tick."""
@@ -98,7 +101,7 @@ def preview(
     if as_json:
         print_json(_days_as_data(found) if calendar else _ticks_as_data(found))
         return 0
-    print(describe(found.trigger))
+    print(found.says)
     if calendar:
         _print_calendar(found)
     else:
@@ -135,7 +138,9 @@ def instant(option: str, text: str, zone: str = "UTC") -> datetime:
     except ValueError as error:
         why = "must be ISO 8601, for instance 2027-01-31T08:00Z"
         raise BadOption(option, text, why) from error
-    return (found.replace(tzinfo=ZoneInfo(zone)) if found.tzinfo is None else found).astimezone(UTC)
+    return (found.replace(tzinfo=zone_info(zone)) if found.tzinfo is None else found).astimezone(
+        UTC
+    )
 
 
 # -- the ticks that are asked for --------------------------------------------
@@ -158,17 +163,20 @@ class _Asked:
             return instant("to", self.until, zone)
         if not self.calendar:
             return None
-        begin = (self.begin(zone) or datetime.now(UTC)).astimezone(ZoneInfo(zone))
+        begin = (self.begin(zone) or datetime.now(UTC)).astimezone(zone_info(zone))
         return _month_after(_month_after(begin.replace(hour=0, minute=0, second=0, microsecond=0)))
 
     def most(self, end: datetime | None) -> int:
         return self.count or (COUNT if end is None else RANGE_MAX)
 
-    def cut(self, trigger: Trigger, ticks: list[ComingTick], end: datetime | None) -> Preview:
-        """Take away the tick that only shows whether a range has more of them."""
-        most = self.most(end)
+    def shown(
+        self, trigger: Trigger, name: str | None, ticks: list[ComingTick], end: datetime | None
+    ) -> Preview:
+        """Return the preview, without the tick that only shows whether a range has more."""
+        most, zones = self.most(end), zones_in(trigger)
         has_more = end is not None and self.count is None and len(ticks) > most
-        return Preview(trigger, ticks[:most], has_more)
+        says = describe(trigger, name)
+        return Preview(says, zones, zone_info(zones[0]), ticks[:most], has_more)
 
 
 async def _of_schedule(client: Client, name: str, asked: _Asked) -> Preview:
@@ -178,7 +186,7 @@ async def _of_schedule(client: Client, name: str, asked: _Asked) -> Preview:
     zone = zones_in(trigger)[0]
     begin, end = asked.begin(zone), asked.end(zone)
     ticks = await client.schedules.preview(name, since=begin, until=end, count=asked.most(end) + 1)
-    return asked.cut(trigger, ticks, end)
+    return asked.shown(trigger, name, ticks, end)
 
 
 def _of_trigger(trigger: Trigger, asked: _Asked) -> Preview:
@@ -186,7 +194,7 @@ def _of_trigger(trigger: Trigger, asked: _Asked) -> Preview:
     begin, end = asked.begin(zone) or datetime.now(UTC), asked.end(zone)
     rule, compiled = ScheduleRule(trigger=trigger), compile_trigger(trigger, "preview")
     ticks = coming("preview", rule, compiled, begin, end, asked.most(end) + 1)
-    return asked.cut(trigger, ticks, end)
+    return asked.shown(trigger, None, ticks, end)
 
 
 def _month_after(day: datetime) -> datetime:

@@ -310,7 +310,7 @@ def _tags(row: ScheduleRow) -> tuple[str, ...]:
 
 def _when(row: ScheduleRow) -> str:
     rule = _rule(row)
-    return "(cannot be read here)" if rule is None else describe(rule.trigger)
+    return "(cannot be read here)" if rule is None else describe(rule.trigger, row.name)
 
 
 def _facts(row: ScheduleRow) -> dict[str, Any]:

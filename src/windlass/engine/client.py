@@ -1,5 +1,6 @@
 """The client: what a program asks of the store, from one event loop."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
@@ -9,8 +10,10 @@ import msgspec
 
 from windlass.core.lifecycle import after_cancel, after_reschedule
 from windlass.core.operations import Changes, hold_request
+from windlass.core.references import is_reference
 from windlass.core.retry import Delay, seconds_of
 from windlass.core.why import Why, explain
+from windlass.engine.large_results import FETCHES_MAX, LargeResults
 from windlass.engine.schedules import ScheduleClient
 from windlass.engine.waiter import Waiter
 from windlass.engine.watcher import Watcher
@@ -19,6 +22,7 @@ from windlass.errors import (
     JobNotFailed,
     JobNotFound,
     JobNotWaiting,
+    LargeResultLost,
     ResultTimeout,
     WorkerNotFound,
 )
@@ -51,8 +55,9 @@ DOUBT_S = 1.0  # who has waited so long for a job looks whether it exists
 class Client:
     """Enqueues, looks up, waits for, cancels and retries jobs.  Belongs to one event loop."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, large: LargeResults | None = None) -> None:
         self._store = store
+        self._large = large or LargeResults()
         self._waiter = Waiter(store)
         self._watcher = Watcher(store, self._waiter)
         self.schedules = ScheduleClient(store)
@@ -106,6 +111,40 @@ class Client:
         if late is not None:
             raise ResultTimeout(late, timeout_s or 0.0, (await self.get(late)).state)
         return MappingProxyType(ended)
+
+    async def whole(self, finished: Finished) -> Finished:
+        """Return how a job ended with its result, also where that lies among the large ones.
+
+        Raises: LargeResultsOff, LargeResultLost, BlobsUnavailable; JobNotFound, if the job was
+                deleted meanwhile.
+        """
+        if not is_reference(finished.result):
+            return finished
+        try:
+            return await self._large.whole(finished)
+        except LargeResultLost:
+            found = (await self._store.results([finished.job_id])).get(finished.job_id)
+            if found is None:
+                raise JobNotFound(finished.job_id) from None
+            if found.result == finished.result:
+                raise
+            return found  # its time was over meanwhile
+
+    async def whole_all(self, ended: Mapping[JobId, Finished]) -> Mapping[JobId, Finished]:
+        """Do as ``whole`` for many, a few at a time."""
+        room = asyncio.Semaphore(FETCHES_MAX)
+
+        async def fetch(finished: Finished) -> Finished:
+            async with room:
+                return await self.whole(finished)
+
+        fetching = [asyncio.ensure_future(fetch(each)) for each in ended.values()]
+        try:
+            whole = await asyncio.gather(*fetching)
+        finally:
+            for each in fetching:
+                each.cancel()
+        return {finished.job_id: finished for finished in whole}
 
     async def each_ended(
         self, job_ids: Sequence[JobId], *, timeout_s: float | None = None

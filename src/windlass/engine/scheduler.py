@@ -36,6 +36,8 @@ log = logging.getLogger("windlass.scheduler")
 MARGIN = 0.1  # the share of a lease at its end that is never trusted
 RENEWALS = 3  # in each lease
 AGAIN_S = 0.2  # after an outage
+DUE_MAX = 5 * FIRE_BATCH_MAX  # read at once, so that planning and writing can overlap
+BREATHE_EACH = 32  # plans, about a millisecond: then whoever else is in this loop has a turn
 PRUNE_LIMIT = 1_000
 PRUNE_INTERVAL_S = 60.0
 NOBODY = Observers()
@@ -184,7 +186,7 @@ class Scheduler:
 
     async def _serve(self) -> float:
         """Fire what is due; return after how many seconds there is more to do."""
-        due = await self._schedules.due(FIRE_BATCH_MAX)
+        due = await self._schedules.due(DUE_MAX)
         if due.schedules:
             await self._fire_all(due)
             return 0.0
@@ -194,7 +196,30 @@ class Scheduler:
         return max(0.0, min(next_s, left_s, self._options.sweep_s))
 
     async def _fire_all(self, due: DueSchedules) -> None:
-        planned = [self._plan(each, due) for each in due.schedules]
+        """Write what becomes of what is due; while one batch is written, the next is planned."""
+        writing: asyncio.Task[None] | None = None
+        try:
+            for start in range(0, len(due.schedules), FIRE_BATCH_MAX):
+                planned = await self._planned(due.schedules[start : start + FIRE_BATCH_MAX], due)
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(self._write(planned))
+            if writing is not None:
+                await writing
+        finally:
+            if writing is not None and not writing.done():
+                writing.cancel()
+                await asyncio.gather(writing, return_exceptions=True)
+
+    async def _planned(self, some: Sequence[DueSchedule], due: DueSchedules) -> list[Planned]:
+        planned = []
+        for n, each in enumerate(some):
+            planned.append(self._plan(each, due))
+            if n % BREATHE_EACH == 0:
+                await asyncio.sleep(0)
+        return planned
+
+    async def _write(self, planned: Sequence[Planned]) -> None:
         for batch in _batches(planned):
             for job_id in (job_id for one in batch for job_id in one.cancels):
                 with suppress(JobNotFound):

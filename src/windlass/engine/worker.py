@@ -8,7 +8,6 @@ lost costs one poll interval; a store that is gone costs the time it is gone.
 
 import asyncio
 import logging
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from windlass.core.inputs import own_result, with_inputs
 from windlass.core.lifecycle import OWN_RESULT, after_attempt
 from windlass.core.middleware import AttemptCall, attempt_through
 from windlass.core.tasks import Isolation, TaskSpec, outcome_of, retry_delay_s
+from windlass.engine.eager import start_task
+from windlass.engine.large_results import Ends, LargeResults
 from windlass.engine.lease import LeaseKeeper
 from windlass.engine.observers import Observers
 from windlass.engine.pools import Pools
@@ -28,7 +29,7 @@ from windlass.engine.progress import ProgressWriter
 from windlass.engine.settler import Settler
 from windlass.engine.upkeep import Upkeep
 from windlass.engine.watchdog import Watchdog
-from windlass.errors import UnavailableError, UsageError
+from windlass.errors import ConfigurationError, TaskError, UnavailableError, UsageError
 from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, Input, JobId
 from windlass.model.notices import Notice, NoticeKind, kind_of
 from windlass.model.outcomes import (
@@ -112,6 +113,7 @@ class Worker:
     observers: told what happens to the jobs, and to this worker.
     state:     handed to each attempt in its context.
     watchdog:  told of each loop's progress, and of the lease.
+    large:     where results go that are too large for a row.
     """
 
     def __init__(
@@ -126,8 +128,11 @@ class Worker:
         observers: Observers = NOBODY,
         state: Any = None,
         watchdog: Watchdog | None = None,
+        large: LargeResults | None = None,
     ) -> None:
         self._store = store
+        self._large = large or LargeResults()
+        self._keeps_large = self._large.are_kept
         self._watchdog = watchdog or Watchdog()
         self._pulse = self._watchdog.pulse("claim")
         self._specs = specs
@@ -407,11 +412,12 @@ class Worker:
         if self._is_observed:
             for one in running.claims:
                 self._tell_of_claim(NoticeKind.STARTED, one)
-        running.task = _start_task(self._attempt(running))
+        running.task = start_task(self._attempt(running))
 
     async def _attempt(self, running: Running) -> None:
         spec, claim = running.spec, running.claim
         outcome: Outcome | None = None
+        kept: Ends | None = None
         try:
             if claim.has_inputs:
                 claim, outcome = await self._given(spec, claim)
@@ -422,9 +428,11 @@ class Worker:
                 outcome = await attempt_through(spec.around_attempt, call, self._execute)
             else:
                 outcome = await self._executors[spec.isolation].run(spec, claim, running.context)
+            if self._keeps_large and self._large.must_take(outcome):
+                kept = await self._large.kept(_ends(running, claim, outcome))
         except asyncio.CancelledError:
             outcome = running.stopped
-        except UsageError as error:  # what other jobs give does not fit
+        except (UsageError, ConfigurationError, TaskError) as error:  # what other jobs give
             outcome = outcome_of(spec, error)
         except Exception as error:  # an executor never raises; if one does, the job must not hang
             log.exception("job %s: the executor broke", claim.job_id)
@@ -435,10 +443,10 @@ class Worker:
         self._room.set()
         if self._pools.are_narrow and self._pools.leave(spec.isolation):
             self._pool_room.set()
-        if outcome is not None and running.together is None:
+        if outcome is not None and running.together is None and kept is None:
             self._settle(running, claim, outcome)
-        elif outcome is not None and running.together is not None:
-            for one, own in running.together.apart(outcome):
+        elif outcome is not None:
+            for one, own in kept or _ends(running, claim, outcome):
                 self._settle(running, one, own)
         elif self._is_observed:  # its lease is gone; nothing is written of it
             seconds = self._now() - running.began_at
@@ -447,7 +455,7 @@ class Worker:
     async def _given(self, spec: TaskSpec, claim: Claim) -> tuple[Claim, Outcome | None]:
         """Return the claim with what other jobs give it; or its outcome, if that is given.
 
-        Raises: BadArguments, ResultExpired.
+        Raises: BadArguments, ResultExpired, LargeResultLost, LargeResultsOff.
         """
         inputs = await self._inputs_of(claim)
         if any(one.slot == OWN_RESULT for one in inputs):
@@ -457,7 +465,8 @@ class Worker:
     async def _inputs_of(self, claim: Claim) -> list[Input]:
         while True:
             try:
-                return await self._store.inputs(claim.job_id)
+                inputs = await self._store.inputs(claim.job_id)
+                return await self._large.whole_inputs(inputs)
             except UnavailableError as error:  # an outage is no failure of the job
                 log.warning("job %s waits for its inputs: %s", claim.job_id, error)
                 await asyncio.sleep(RESTART_S)
@@ -666,22 +675,17 @@ class Worker:
         return task
 
 
+def _ends(running: Running, claim: Claim, outcome: Outcome | None) -> Ends:
+    """Return what an outcome is for each job of an attempt."""
+    if outcome is None:
+        return []
+    return [(claim, outcome)] if running.together is None else running.together.apart(outcome)
+
+
 def _stop_attempt(running: Running, outcome: Outcome | None) -> None:
     running.stopped = outcome
     if running.task is not None:
         running.task.cancel()
-
-
-if sys.version_info >= (3, 12):
-
-    def _start_task(attempt: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        loop = asyncio.get_running_loop()
-        return asyncio.Task(attempt, loop=loop, eager_start=True)
-
-else:
-
-    def _start_task(attempt: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        return asyncio.get_running_loop().create_task(attempt)
 
 
 async def _end(*tasks: "asyncio.Future[Any]") -> None:

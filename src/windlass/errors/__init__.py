@@ -5,6 +5,8 @@ WindlassError
 │   ├── BadSetting              a value of a setting is not acceptable
 │   ├── UnknownSetting          no setting has this name
 │   ├── BadStoreUrl             no store answers to this URL
+│   ├── BadLargeResults         large results cannot be kept where the setting says
+│   ├── LargeResultsOff         a large result is asked for without that setting
 │   ├── MissingExtra            an optional dependency is not installed
 │   ├── AppNotFound             `module:app` does not lead to an App
 │   ├── BadTask                 a task is defined in a way that cannot be kept
@@ -44,13 +46,15 @@ WindlassError
 │   ├── ResultExpired           the job's result was kept for a time, which is over
 │   └── ResultTimeout           the job did not end within the time given
 ├── UnavailableError        the operator; trying again may help
-│   └── StoreUnavailable        the store does not answer
+│   ├── StoreUnavailable        the store does not answer
+│   └── BlobsUnavailable        the place of the large results does not answer
 ├── StaleError              nobody: a newer holder of the job has won
 │   └── LeaderLost              another scheduler leads
 └── TaskError               the task's author: an attempt, or the job, went wrong
     ├── JobFailed               the job ended in ``failed``
     ├── JobCancelled            the job ended in ``cancelled``
     ├── BadResult               a stored result cannot be read
+    ├── LargeResultLost         a large result is gone or damaged
     ├── BadBatchResult          a batch returned neither None nor a value for each item
     ├── UpstreamFailed          a job that this one waited for ended badly
     ├── AttemptTimeout          an attempt ran longer than its limit
@@ -75,18 +79,21 @@ from windlass.errors.attempts import (
     DependencyBroke,
     JobCancelled,
     JobFailed,
+    LargeResultLost,
     MemoryExceeded,
     MiddlewareBroke,
     UpstreamFailed,
 )
 from windlass.errors.configuration import (
     AppNotFound,
+    BadLargeResults,
     BadMiddleware,
     BadSetting,
     BadStoreUrl,
     BadTask,
     BrokenSchedule,
     CannotListen,
+    LargeResultsOff,
     LifespanBroke,
     MissingExtra,
     PickleRefused,
@@ -110,6 +117,7 @@ from windlass.errors.roots import (
 )
 from windlass.errors.stale import LeaderLost
 from windlass.errors.unavailable import (
+    BlobsUnavailable,
     StoreUnavailable,
 )
 from windlass.errors.usage import (
@@ -144,6 +152,7 @@ __all__ = [
     "BadArguments",
     "BadBatchResult",
     "BadComposition",
+    "BadLargeResults",
     "BadLimitKey",
     "BadMiddleware",
     "BadOption",
@@ -152,6 +161,7 @@ __all__ = [
     "BadStoreUrl",
     "BadTask",
     "BadTrigger",
+    "BlobsUnavailable",
     "BrokenSchedule",
     "CannotListen",
     "ChildDied",
@@ -164,6 +174,8 @@ __all__ = [
     "JobNotFailed",
     "JobNotFound",
     "JobNotWaiting",
+    "LargeResultLost",
+    "LargeResultsOff",
     "LeaderLost",
     "LifespanBroke",
     "MemoryExceeded",

@@ -50,11 +50,17 @@ class PayloadTooLarge(UsageError):
         self.limit_bytes = limit_bytes
 
     def __str__(self) -> str:
-        setting = "" if self.what == "headers" else " (setting payload_limit_bytes)"
         return (
             f"the {self.what} of task {self.task!r} take {self.size_bytes:,} bytes, over the limit "
-            f"of {self.limit_bytes:,}{setting}; pass a reference to the data"
+            f"of {self.limit_bytes:,}{_RAISED_BY.get(self.what, '')}; pass a reference to the data"
         )
+
+
+_RAISED_BY = {
+    "arguments": " (setting payload_limit_bytes)",
+    "result": " (setting payload_limit_bytes, or large_result_limit_bytes once the setting "
+    "large_results says where to keep large results)",
+}
 
 
 class BadOption(UsageError):

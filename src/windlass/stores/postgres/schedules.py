@@ -86,10 +86,10 @@ class PostgresSchedules:
 
         async def fire(connection: Connection) -> list[bool]:
             async with connection.transaction():
-                await connection.execute(sql.LIMIT_IDLE)
+                await connection.execute(sql.BEGIN_FIRE)
                 if not await connection.fetch(sql.LOCK_TERM, leader, term):
                     raise LeaderLost(leader, term)
-                rows = [plan.row for plan in plans]
+                rows = sorted((plan.row for plan in plans), key=lambda row: row.name)
                 moved = await connection.fetch(sql.ADVANCE_SCHEDULES, *_progress_columns(rows))
                 names = {name for (name,) in moved}
                 await _record(connection, [plan for plan in plans if plan.row.name in names])
