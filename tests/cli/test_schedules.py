@@ -396,6 +396,19 @@ def test_pause_why_resume_and_remove(capsys: pytest.CaptureFixture[str]) -> None
     ]
 
 
+def test_what_acts_answers_programs_too(capsys: pytest.CaptureFixture[str]) -> None:
+    sync()
+    paused = answer(capsys, "schedules", "pause", "clean", "--why", "moving", *STORE)
+    resumed = answer(capsys, "schedules", "resume", "clean", *STORE)
+    started = answer(capsys, "schedules", "start", "clean", *STORE)
+    removed = answer(capsys, "schedules", "remove", "clean", *STORE)
+
+    assert paused == [{"name": "clean", "status": "paused", "why": "moving"}]
+    assert resumed == [{"name": "clean", "status": "active", "why": ""}]
+    assert answer(capsys, "jobs", "show", started["id"], *STORE)["task"] == "clean"
+    assert removed == [{"name": "clean", "status": "removed", "why": ""}]
+
+
 def test_start_enqueues_the_job_of_a_schedule_now(capsys: pytest.CaptureFixture[str]) -> None:
     sync()
     job_id = told(capsys, "schedules", "start", "report.us", *STORE).strip()

@@ -194,40 +194,42 @@ def pause(
     names: Names,
     why: Annotated[str, typer.Option(help="A note for whoever asks why.")] = "",
     store: Store = None,
+    as_json: AsJson = False,
 ) -> int:
     """Have schedules fire no more until they are resumed; what they started goes on.
 
     Exit code: 0, 1 if there is no such schedule, 3 without a store.
     """
-    return _act(store, names, lambda client, name: client.schedules.pause(name, why=why))
+    return _act(store, names, lambda client, name: client.schedules.pause(name, why=why), as_json)
 
 
 @commands.command("resume")
-def resume(names: Names, store: Store = None) -> int:
+def resume(names: Names, store: Store = None, as_json: AsJson = False) -> int:
     """Have paused schedules fire again, and held ones be tried again.
 
     Exit code: 0, 1 if there is no such schedule, 3 without a store.
     """
-    return _act(store, names, lambda client, name: client.schedules.resume(name))
+    return _act(store, names, lambda client, name: client.schedules.resume(name), as_json)
 
 
 @commands.command("remove")
-def remove(names: Names, store: Store = None) -> int:
+def remove(names: Names, store: Store = None, as_json: AsJson = False) -> int:
     """Take schedules away; what they started goes on.  Those in the code come back.
 
     Exit code: 0, 1 if there is no such schedule, 3 without a store.
     """
-    return _act(store, names, lambda client, name: client.schedules.remove(name))
+    return _act(store, names, lambda client, name: client.schedules.remove(name), as_json)
 
 
 @commands.command("start")
-def start(name: Name, store: Store = None) -> int:
+def start(name: Name, store: Store = None, as_json: AsJson = False) -> int:
     """Start the job of a schedule now, beside its ticks; print the job's id.
 
     Exit code: 0, 1 if there is no such schedule, 3 without a store.
     """
     new_id = App(store).new_job_id()
-    print(ask(store, lambda client: client.schedules.start(name, new_id)))
+    job_id = ask(store, lambda client: client.schedules.start(name, new_id))
+    print_json({"id": job_id}) if as_json else print(job_id)
     return 0
 
 
@@ -249,13 +251,17 @@ def _act(
     store: str | None,
     names: list[str],
     act: Callable[[Client, str], Coroutine[Any, Any, ScheduleRow]],
+    as_json: bool,
 ) -> int:
-    async def act_on_all(client: Client) -> None:
-        for name in names:
-            row = await act(client, name)
-            print(f"{row.name} {row.status}")
+    async def act_on_all(client: Client) -> list[ScheduleRow]:
+        return [await act(client, name) for name in names]
 
-    ask(store, act_on_all)
+    rows = ask(store, act_on_all)
+    if as_json:
+        print_json([{"name": row.name, "status": row.status, "why": row.why} for row in rows])
+    else:
+        for row in rows:
+            print(f"{row.name} {row.status}")
     return 0
 
 
