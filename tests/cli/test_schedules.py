@@ -515,10 +515,10 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
         ("add", "shop:app", "n", "clean", "--every", "9", "--arguments", "[1]"), 2, "JSON object"
     ),
     "no such overlap": (
-        ("add", "shop:app", "n", "clean", "--every", "9", "--overlap", "x"), 2, '"cancel_old"'
+        ("add", "shop:app", "n", "clean", "--every", "9", "--overlap", "x"), 2, "'cancel_old'"
     ),
     "no such catch-up": (
-        ("add", "shop:app", "n", "clean", "--every", "9", "--catch-up", "x"), 2, '"latest"'
+        ("add", "shop:app", "n", "clean", "--every", "9", "--catch-up", "x"), 2, "'latest'"
     ),
     "no such grace": (
         ("add", "shop:app", "n", "clean", "--every", "9", "--grace", "x"), 2, "seconds, or none"

@@ -19,17 +19,27 @@ from windlass.core.triggers import describe
 from windlass.core.why_schedules import SKIPS
 from windlass.engine.client import Client
 from windlass.errors import BadOption
-from windlass.model.schedules import Fire, Leadership, ScheduleRow, ScheduleRule, Status
+from windlass.model.schedules import (
+    CatchUp,
+    Fire,
+    Leadership,
+    Overlap,
+    ScheduleRow,
+    ScheduleRule,
+    Status,
+)
 
 PAGE = 1_000
 NONE = "none"
 
 Name = Annotated[str, typer.Argument(help="The name of the schedule.")]
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of schedules.")]
-OverlapName = Annotated[
-    str | None, typer.Option(help="skip, queue, queue_one, cancel_old or allow.")
+Overlaps = Annotated[
+    Overlap | None, typer.Option(help="What becomes of a tick while an earlier job is live.")
 ]
-CatchUpName = Annotated[str | None, typer.Option(help="latest, none or all.")]
+CatchesUp = Annotated[
+    CatchUp | None, typer.Option(help="Which ticks start that nobody served in time.")
+]
 CatchUpMax = Annotated[
     int | None, typer.Option(help="With --catch-up all, at most so many of the latest.")
 ]
@@ -146,8 +156,8 @@ def add(
     window: Annotated[
         bool, typer.Option("--window", help="Each job is about the span since the tick before.")
     ] = False,
-    overlap: OverlapName = None,
-    catch_up: CatchUpName = None,
+    overlap: Overlaps = None,
+    catch_up: CatchesUp = None,
     catch_up_max: CatchUpMax = None,
     grace: Grace = None,
     jitter: Annotated[float, typer.Option(help="Seconds to spread the starts over.")] = 0.0,

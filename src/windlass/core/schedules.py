@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -29,6 +29,9 @@ from windlass.model.schedules import (
     Status,
 )
 from windlass.model.triggers import Trigger
+
+CatchUpName = Literal["latest", "none", "all"]
+OverlapName = Literal["skip", "queue", "queue_one", "cancel_old", "allow"]
 
 CODE = "code"  # the origin of a schedule that stands beside its task
 GRACE_S = 3_600.0
@@ -80,10 +83,10 @@ class Schedule:
         end: datetime | None = None,
         jitter: Delay = 0.0,
         window: bool = False,
-        catch_up: str | None = None,
+        catch_up: CatchUpName | CatchUp | None = None,
         catch_up_max: int | None = None,
         grace: Delay | UnsetType | None = UNSET,
-        overlap: str | None = None,
+        overlap: OverlapName | Overlap | None = None,
         pause_counts: bool = False,
         pause_after: int | None = None,
         tags: Sequence[str] = (),
