@@ -390,7 +390,18 @@ def main() -> None:
                     with given.out.open("a") as out:
                         facts = {field: getattr(done, field) for field in Run.__slots__}
                         print(json.dumps(facts), file=out)
-    columns = "peer fires p50_ms p99_ms max_ms drift_ms missed doubled scheduler all".split()
+    columns = [
+        "peer",
+        "fires",
+        "p50_ms",
+        "p99_ms",
+        "max_ms",
+        "drift_ms",
+        "missed",
+        "doubled",
+        "scheduler",
+        "all",
+    ]
     print(f"| {' | '.join(name.replace('_', ' ') for name in columns)} |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name in given.peer:

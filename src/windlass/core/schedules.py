@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -30,6 +30,9 @@ from windlass.model.schedules import (
     Status,
 )
 from windlass.model.triggers import Trigger
+
+CatchUpName = Literal["latest", "none", "all"]
+OverlapName = Literal["skip", "queue", "queue_one", "cancel_old", "allow"]
 
 CODE = "code"  # the origin of a schedule that stands beside its task
 CATCH_UP_MAX = 1_000
@@ -93,10 +96,10 @@ class Schedule:
         end: datetime | None = None,
         jitter: Delay = 0.0,
         window: bool = False,
-        catch_up: str | None = None,
+        catch_up: CatchUpName | CatchUp | None = None,
         catch_up_max: int | None = None,
         grace: Delay | UnsetType | None = UNSET,
-        overlap: str | None = None,
+        overlap: OverlapName | Overlap | None = None,
         pause_counts: bool = False,
         pause_after: int | None = None,
         tags: Sequence[str] = (),

@@ -14,11 +14,18 @@ import msgspec
 from windlass.core import backfills as decide_backfill
 from windlass.core import schedules as decide
 from windlass.core.schedules import CODE
-from windlass.core.ticks import call_of, due_at, rule_of, tick_before, ticks_from
+from windlass.core.ticks import (
+    ScheduleFault,
+    call_of,
+    due_at,
+    rule_of,
+    tick_before,
+    ticks_from,
+)
 from windlass.core.triggers import Compiled
 from windlass.core.why_schedules import ScheduleWhy, explain_schedule
 from windlass.engine.cancelling import cancel_job
-from windlass.errors import BackfillNotFound, JobNotFound, ScheduleNotFound
+from windlass.errors import BackfillNotFound, BrokenSchedule, JobNotFound, ScheduleNotFound
 from windlass.model.backfills import (
     BACKFILL_BATCH_MAX,
     BACKFILL_TICKS_MAX,
@@ -135,8 +142,13 @@ class ScheduleClient:
         return await self._edit(name, lambda row, now: _plan(decide.paused(row, why)))
 
     async def resume(self, name: str) -> ScheduleRow:
-        """Have a paused schedule fire again.  Idempotent.  Raises: ScheduleNotFound."""
-        return await self._edit(name, lambda row, now: _plan(decide.resumed(row, now)))
+        """Have a paused schedule fire again, or a held one be tried again.  Idempotent.
+
+        Raises: ScheduleNotFound.
+        """
+        return await self._edit(
+            name, lambda row, now: _plan(decide.resumed(row, now) or decide.retried(row))
+        )
 
     async def remove(self, name: str) -> ScheduleRow:
         """Take a schedule away; what it has started goes on.  Raises: ScheduleNotFound."""
@@ -256,7 +268,12 @@ class ScheduleClient:
         row, now = await self._stand(name)
         fires = await self._schedules.fires(name, limit=1)
         leader = await self._schedules.leader()
-        return explain_schedule(row, now, leader, fires[0] if fires else None)
+        blocker = None if row.last_job_id is None else await self._live(row.last_job_id)
+        return explain_schedule(row, now, leader, fires[0] if fires else None, blocker)
+
+    async def _live(self, job_id: JobId) -> JobId | None:
+        job = await self._store.get(job_id)
+        return None if job is None or job.state not in LIVE else job_id
 
     async def preview(
         self,
@@ -269,10 +286,13 @@ class ScheduleClient:
         """Return ticks of a schedule: the next ones, or those of a range.
 
         since: default: now.   until: not included; None: as many as ``count`` says.
-        Raises: ScheduleNotFound, ScheduleFault.
+        Raises: ScheduleNotFound, BrokenSchedule.
         """
         row, now = await self._stand(name)
-        return coming(row.name, *rule_of(row), since or now, until, count)
+        try:
+            return coming(row.name, *rule_of(row), since or now, until, count)
+        except ScheduleFault as error:
+            raise BrokenSchedule(name, str(error)) from error
 
 
 def coming(

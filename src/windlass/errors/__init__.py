@@ -20,7 +20,8 @@ WindlassError
 │   ├── StoreCorrupt            the store's file is damaged or not a database
 │   ├── StoreReadOnly           the store cannot be written
 │   ├── SqliteTooOld            the SQLite library on this machine has a known fault
-│   └── ZoneDataMissing         this machine has no data of time zones
+│   ├── ZoneDataMissing         this machine has no data of time zones
+│   └── BrokenSchedule          a stored schedule cannot be worked out here
 ├── UsageError              the caller: fix the call
 │   ├── BadArguments            arguments do not fit the task's signature
 │   ├── NotEncodable            a value has no place in a payload
@@ -91,6 +92,7 @@ from windlass.errors.configuration import (
     BadSetting,
     BadStoreUrl,
     BadTask,
+    BrokenSchedule,
     CannotListen,
     LargeResultsOff,
     LifespanBroke,
@@ -163,6 +165,7 @@ __all__ = [
     "BadTask",
     "BadTrigger",
     "BlobsUnavailable",
+    "BrokenSchedule",
     "CannotListen",
     "ChildDied",
     "ConfigurationError",

@@ -276,3 +276,15 @@ class ZoneDataMissing(ConfigurationError):
             f"time zone {self.zone!r}: this machine has no time zone data, neither in a package "
             "nor of its system: pip install tzdata"
         )
+
+
+class BrokenSchedule(ConfigurationError):
+    """A stored schedule cannot be worked out by this installation."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(name, why)
+        self.name = name
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"schedule {self.name!r} cannot be worked out here: {self.why}"
