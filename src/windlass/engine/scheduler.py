@@ -6,26 +6,36 @@ proves.  A wake-up that is lost costs a sweep; a leader that is lost costs its l
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from windlass.core.planner import Planned, plan
 from windlass.core.schedules import held, retried
 from windlass.engine.client import Client
 from windlass.engine.observers import Observers
+from windlass.engine.trouble import Trouble
 from windlass.engine.watchdog import Watchdog
-from windlass.errors import JobNotFound, LeaderLost, UnavailableError
+from windlass.errors import (
+    JobNotFound,
+    LeaderLost,
+    StoreUnavailable,
+    UnavailableError,
+    WindlassError,
+)
 from windlass.model.jobs import JobId
 from windlass.model.notices import Notice, NoticeKind
 from windlass.model.schedules import (
     FIRE_BATCH_MAX,
+    LEADER_LEASE_S_MAX,
     SAVE_BATCH_MAX,
     DueSchedule,
     DueSchedules,
     Fire,
+    Leadership,
     SchedulePlan,
+    ScheduleRow,
     Status,
 )
 from windlass.model.topics import SCHEDULES
@@ -38,10 +48,17 @@ RENEWALS = 3  # in each lease
 AGAIN_S = 0.2  # after an outage
 DUE_MAX = 5 * FIRE_BATCH_MAX  # read at once, so that planning and writing can overlap
 BREATHE_EACH = 32  # plans, about a millisecond: then whoever else is in this loop has a turn
+BROKEN_S = 3.0  # after a defect
+STANDBY_S = 0.3  # how long another may lead unseen: who resigns may not be heard
+PATIENCE_S = 5.0  # for an answer of the store
+RESIGN_S = 2.0
+PLANNING_S = 0.1  # before what is planned is written: a long plan must not cost the lease
 PRUNE_LIMIT = 1_000
+WHY_CHARS_MAX = 1_000
 PRUNE_INTERVAL_S = 60.0
 TOLD = (NoticeKind.FIRED, NoticeKind.MISFIRED, NoticeKind.ENQUEUED)
 NOBODY = Observers()
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +105,13 @@ class Scheduler:
         self._stop = asyncio.Event()
         self._idle: asyncio.Task[object] | None = None
         self._term: int | None = None
+        self._may_hold_lease = False  # the store may say so, even if this one does not trust it
         self._trusted_until = 0.0
         self._renew_at = 0.0
         self._prune_at = 0.0
         self._standby_s = 0.0  # how long another may lead, before this one asks again
+        self._told = ("", 0)  # the leader and the term that the log knows of
+        self._trouble = Trouble(log)
 
     @property
     def leads(self) -> bool:
@@ -112,6 +132,7 @@ class Scheduler:
                 await self._turn(bell)
         finally:
             bell.close()
+            self._pulse.rest()
             await self._client.close()
             await self._resign()
 
@@ -119,22 +140,36 @@ class Scheduler:
         """Do what is to be done now, or wait for it; on any doubt, step down."""
         try:
             pause_s = await self._serve() if await self._lead() else self._standby_s
-        except (UnavailableError, TimeoutError) as error:
-            log.warning("scheduling waits: %s", error)
+        except UnavailableError as error:
             self._watchdog.lease_in_doubt()
-            self._step_down()
-            pause_s = AGAIN_S
+            self._trouble.tell(self._now(), "scheduling waits: %s", error)
+            pause_s = self._step_down(AGAIN_S)
         except LeaderLost as error:
             log.warning("%s", error)
-            self._step_down()
-            pause_s = 0.0
+            pause_s = self._step_down(0.0)
+        except WindlassError as error:
+            self._trouble.tell(self._now(), "scheduling cannot go on: %s", error)
+            pause_s = self._step_down(BROKEN_S)
         except Exception:
-            log.exception("the scheduler failed; it begins again")
-            self._step_down()
-            pause_s = AGAIN_S
+            log.exception("the scheduler failed; it begins again in %g s", BROKEN_S)
+            self._step_down(BROKEN_S)
+            await self._pause(lambda: asyncio.sleep(BROKEN_S))
+            return  # one that fails again and again makes no progress, and its pulse says so
+        else:
+            self._watchdog.store_answers()
+            self._trouble.is_over(self._now())
         self._pulse.beat(pause_s)
         if pause_s > 0:
             await self._pause(lambda: bell.wait(pause_s))
+
+    async def _answered(self, call: Awaitable[T], patience_s: float = PATIENCE_S) -> T:
+        """Wait for the store, not for ever.  Raises: UnavailableError."""
+        try:
+            async with asyncio.timeout(patience_s):
+                return await call
+        except TimeoutError:
+            why = f"no answer in {patience_s:.1f} s"
+            raise StoreUnavailable(self._store.url, why) from None
 
     # -- leading -------------------------------------------------------------
 
@@ -142,44 +177,64 @@ class Scheduler:
         """Hold the lease; False while another does."""
         if self._term is not None and self._now() < min(self._renew_at, self._trusted_until):
             return True
+        if self._term is None and not await self._may_lead():
+            return False
         sent_at = self._now()
         lease_s = self._options.lease_s
-        async with asyncio.timeout(lease_s):
-            leadership = await self._schedules.lead(self._leader, lease_s)
-        self._watchdog.store_answers()
+        self._may_hold_lease = True
+        asked = self._schedules.lead(self._leader, lease_s)
+        leadership = await self._answered(asked, min(lease_s, PATIENCE_S))
         if not leadership.is_led:
-            if self._term is not None:
-                log.warning("scheduler %s leads now", leadership.leader)
-            self._term = None
-            self._standby_s = min(leadership.left_s + 0.01, self._options.sweep_s)
+            self._stand_by(leadership)
             return False
         self._trusted_until = sent_at + lease_s * (1 - MARGIN)
         self._renew_at = sent_at + lease_s / RENEWALS
-        is_new, self._term = self._term != leadership.term, leadership.term
-        if is_new:
-            log.info("scheduler %s leads in term %d", self._leader, leadership.term)
+        self._term = leadership.term
+        if self._told != (self._leader, self._term):
+            self._told = (self._leader, self._term)
+            log.info("scheduler %s leads in term %d", *self._told)
             await self._look_at_held_again()
         return True
 
-    def _step_down(self) -> None:
+    async def _may_lead(self) -> bool:
+        """Look whether the lead is free: a look holds nobody up, as asking for the lease does."""
+        stands = await self._answered(self._schedules.leader())
+        if stands is None or stands.leader == self._leader:
+            return True
+        if 0 < stands.left_s <= LEADER_LEASE_S_MAX:
+            self._stand_by(stands)
+            return False
+        return True
+
+    def _stand_by(self, stands: Leadership) -> None:
         self._term = None
+        self._may_hold_lease = False
+        self._standby_s = min(max(0.0, stands.left_s) + 0.01, self._options.sweep_s, STANDBY_S)
+        if self._told != (stands.leader, stands.term):
+            self._told = (stands.leader, stands.term)
+            log.info("stands by: scheduler %s has the lead in term %d", *self._told)
+
+    def _step_down(self, pause_s: float) -> float:
+        self._term = None
+        return pause_s
 
     async def _resign(self) -> None:
-        if self._term is None:
-            return
         self._term = None
-        with suppress(UnavailableError, TimeoutError):
-            async with asyncio.timeout(self._options.lease_s):
-                await self._schedules.resign(self._leader)
+        if self._may_hold_lease:
+            with suppress(UnavailableError):
+                await self._answered(self._schedules.resign(self._leader), RESIGN_S)
 
     async def _look_at_held_again(self) -> None:
         """Let each schedule that was held be planned for once more: what held it may be gone."""
         after = ""
         while True:
-            page = await self._schedules.page(limit=SAVE_BATCH_MAX, after=after, status=Status.HELD)
+            page = await self._answered(
+                self._schedules.page(limit=SAVE_BATCH_MAX, after=after, status=Status.HELD)
+            )
             again = [row for row in map(retried, page.rows) if row is not None]
             if again:
-                await self._schedules.save([SchedulePlan(row) for row in again])
+                await self._answered(self._schedules.save([SchedulePlan(row) for row in again]))
+            self._pulse.beat()
             if len(page.rows) < SAVE_BATCH_MAX:
                 return
             after = page.rows[-1].name
@@ -188,7 +243,7 @@ class Scheduler:
 
     async def _serve(self) -> float:
         """Fire what is due; return after how many seconds there is more to do."""
-        due = await self._schedules.due(DUE_MAX)
+        due = await self._answered(self._schedules.due(DUE_MAX))
         if due.schedules:
             await self._fire_all(due)
             return 0.0
@@ -201,11 +256,13 @@ class Scheduler:
         """Write what becomes of what is due; while one batch is written, the next is planned."""
         writing: asyncio.Task[None] | None = None
         try:
-            for start in range(0, len(due.schedules), FIRE_BATCH_MAX):
-                planned = await self._planned(due.schedules[start : start + FIRE_BATCH_MAX], due)
-                if writing is not None:
-                    await writing
-                writing = asyncio.create_task(self._write(planned))
+            async with aclosing(self._batches(due)) as batches:
+                async for batch in batches:
+                    if writing is not None:
+                        await writing
+                    if self._stop.is_set():
+                        return
+                    writing = asyncio.create_task(self._write(batch))
             if writing is not None:
                 await writing
         finally:
@@ -213,34 +270,69 @@ class Scheduler:
                 writing.cancel()
                 await asyncio.gather(writing, return_exceptions=True)
 
-    async def _planned(self, some: Sequence[DueSchedule], due: DueSchedules) -> list[Planned]:
-        planned = []
-        for n, each in enumerate(some):
-            planned.append(self._plan(each, due))
+    async def _write(self, batch: Sequence[tuple[ScheduleRow, Planned]]) -> None:
+        await self._cancel([job_id for _, one in batch for job_id in one.cancels])
+        await self._fire_each([(row, one.plan) for row, one in batch])
+
+    async def _batches(
+        self, due: DueSchedules
+    ) -> AsyncGenerator[list[tuple[ScheduleRow, Planned]], None]:
+        """Plan, a part at a time: no more jobs than a transaction may start, and not for long."""
+        batch: list[tuple[ScheduleRow, Planned]] = []
+        size, began_at = 0, self._now()
+        for n, each in enumerate(due.schedules, start=1):
+            one = self._plan(each, due)
+            weight = max(1, len(one.plan.requests))
+            if batch and size + weight > FIRE_BATCH_MAX:
+                yield batch
+                batch, size, began_at = [], 0, self._now()
+            batch.append((each.row, one))
+            size += weight
             if n % BREATHE_EACH == 0:
                 await asyncio.sleep(0)
-        return planned
-
-    async def _write(self, planned: Sequence[Planned]) -> None:
-        for batch in _batches(planned):
-            for job_id in (job_id for one in batch for job_id in one.cancels):
-                with suppress(JobNotFound):
-                    await self._client.cancel(job_id, actor="schedule")
-            await self._fire([one.plan for one in batch])
+            if self._now() - began_at > PLANNING_S:
+                yield batch
+                batch, size, began_at = [], 0, self._now()
+        if batch:
+            yield batch
 
     def _plan(self, each: DueSchedule, due: DueSchedules) -> Planned:
         try:
             return plan(each, due.now, self._new_job_id, self._knows)
         except Exception as error:  # one that breaks must not hold up the others
-            log.exception("schedule %s cannot be planned for, and is held", each.row.name)
-            return Planned(SchedulePlan(held(each.row, f"{type(error).__name__}: {error}")))
+            log.exception("schedule %s cannot be planned for", each.row.name)
+            return Planned(SchedulePlan(_held_for(each.row, error)))
+
+    async def _cancel(self, job_ids: Sequence[JobId]) -> None:
+        """Cancel jobs for those that follow; a leader that was paused since cancels nothing."""
+        for job_id in job_ids:
+            if not self.leads:
+                raise LeaderLost(self._leader, self._term or 0)
+            with suppress(JobNotFound):
+                await self._answered(self._client.cancel(job_id, actor="schedule"))
+
+    async def _fire_each(self, plans: Sequence[tuple[ScheduleRow, SchedulePlan]]) -> None:
+        """Write plans, each made from a row; what cannot be written holds its schedule alone."""
+        try:
+            await self._fire([each for _, each in plans])
+        except WindlassError:
+            raise
+        except Exception as error:
+            if len(plans) > 1:
+                for each in plans:
+                    await self._fire_each([each])
+                return
+            [(row, _)] = plans
+            log.exception("schedule %s cannot be fired", row.name)
+            await self._fire([SchedulePlan(_held_for(row, error))])
 
     async def _fire(self, plans: Sequence[SchedulePlan]) -> None:
         term = self._term
         if term is None or not await self._lead() or self._term != term:
             raise LeaderLost(self._leader, term or 0)
-        async with asyncio.timeout(max(0.0, self._trusted_until - self._now())):
-            fired = await self._schedules.fire(plans, leader=self._leader, term=term)
+        writing = self._schedules.fire(plans, leader=self._leader, term=term)
+        fired = await self._answered(writing, max(0.0, self._trusted_until - self._now()))
+        self._pulse.beat()
         for each, is_fired in zip(plans, fired, strict=True):
             if is_fired:
                 self._announce(each)
@@ -271,9 +363,10 @@ class Scheduler:
     async def _prune(self) -> None:
         if self._options.retention_s is None or self._now() < self._prune_at:
             return
-        pruned = await self._schedules.prune(self._options.retention_s, PRUNE_LIMIT)
-        if pruned < PRUNE_LIMIT:
-            self._prune_at = self._now() + PRUNE_INTERVAL_S
+        self._prune_at = self._now() + PRUNE_INTERVAL_S  # also if it fails
+        pruning = self._schedules.prune(self._options.retention_s, PRUNE_LIMIT)
+        if await self._answered(pruning) == PRUNE_LIMIT:
+            self._prune_at = self._now()
 
     # -- waiting -------------------------------------------------------------
 
@@ -295,18 +388,9 @@ class Scheduler:
         return asyncio.get_running_loop().time()
 
 
-def _batches(planned: Sequence[Planned]) -> list[list[Planned]]:
-    """Part plans so that no transaction starts more jobs than it may."""
-    batches: list[list[Planned]] = []
-    size = FIRE_BATCH_MAX
-    for one in planned:
-        weight = max(1, len(one.plan.requests))
-        if size + weight > FIRE_BATCH_MAX:
-            batches.append([])
-            size = 0
-        batches[-1].append(one)
-        size += weight
-    return batches
+def _held_for(row: ScheduleRow, error: Exception) -> ScheduleRow:
+    why = f"{type(error).__name__}: {error}"[:WHY_CHARS_MAX]
+    return held(row, why.replace("\0", "\ufffd"))  # PostgreSQL has no place for it
 
 
 def _missed(fire: Fire) -> Notice:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -17,6 +18,7 @@ CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 30.0
 IDLE_MAX_S = 300.0
 CONFLICTS_MAX = 3
+TRANSACTION = {"isolation": None, "readonly": False, "deferrable": False}  # the server's own
 
 # The connection broke, or the server goes away or comes up: another try may help.
 LOST = (
@@ -128,7 +130,8 @@ class Pool:
             raise
         finally:
             if not is_sound:  # cancelled, broken or silent: nobody knows what it will say next
-                connection.terminate()
+                with suppress(asyncpg.InterfaceError):  # it is let go of already
+                    connection.terminate()
             await pool.release(connection)
         return result
 
@@ -141,6 +144,7 @@ class Pool:
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=COMMAND_TIMEOUT_S,
             reset=_keep_as_it_is,
+            connection_class=_PooledConnection,
             **({"statement_cache_size": 0} if self.is_pooled else {}),
         )
 
@@ -158,6 +162,29 @@ class Pool:
             if isinstance(error, ValueError):
                 raise BadStoreUrl(self.url, str(error)) from error
             raise self.told(error) from error
+
+
+class _PooledConnection(asyncpg.Connection):  # type: ignore[misc]
+    """A connection whose transactions end at once where the caller gives up."""
+
+    __slots__ = ()
+
+    def transaction(self, **options: Any) -> "_Transaction":
+        return _Transaction(self, **{**TRANSACTION, **options})
+
+
+class _Transaction(asyncpg.transaction.Transaction):  # type: ignore[misc]
+    """A transaction that is rolled back by hanging up, where nobody waits for an answer.
+
+    The driver's own would send ROLLBACK to a server that may not answer, and hold whoever was
+    cancelled, or has run out of time, for as long as a command may take.
+    """
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, asyncio.CancelledError | TimeoutError):
+            self._connection.terminate()
+            return
+        await super().__aexit__(kind, error, trace)
 
 
 class _DeadConnection(Exception):

@@ -140,7 +140,7 @@ DELETE FROM windlass_schedules
    AND NOT EXISTS (SELECT 1 FROM windlass_fires WHERE schedule = name)
 """
 
-# A leader that stops inside a transaction must not hold up the next one.
+# Who stops inside a transaction that writes must not hold up the leader, nor the next one.
 LIMIT_IDLE = "SET LOCAL idle_in_transaction_session_timeout = '2s'"
 
 # Fires reach their rows by name; without statistics the planner would read all schedules.

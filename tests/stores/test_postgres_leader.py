@@ -1,0 +1,182 @@
+"""Whoever stops inside a transaction of the leader's commits nothing and blocks nobody for long.
+
+A connection of our own stands for the process that is stopped: it has sent the statements of the
+store, and sends nothing more.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+from msgspec.structs import replace as with_
+
+from tests.servers import PgBouncer, PostgresServer
+from windlass.engine.scheduler import Scheduler, SchedulerOptions
+from windlass.errors import StoreUnavailable
+from windlass.model.jobs import JobId
+from windlass.model.schedules import SchedulePlan, Status
+from windlass.stores.postgres import PostgresStore, schedule_sql, schedules
+from windlass.testing.contracts.schedules import added, led, make_plan
+from windlass.testing.contracts.world import make_request, nth_id
+
+pytestmark = pytest.mark.postgres
+
+IDLE_S = 2.0  # what the server allows
+SLACK_S = 1.0
+LEASE_S = 0.6
+
+
+@pytest.fixture(params=["direct", "pooled"])
+def url(
+    request: pytest.FixtureRequest, postgres_server: PostgresServer, pgbouncer: PgBouncer
+) -> str:
+    """An empty database, reached directly and through a transaction pooler."""
+    url = postgres_server.create_database("leader")
+    return url if request.param == "direct" else pgbouncer.url("leader")
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[PostgresStore]:
+    store = PostgresStore(url)
+    await store.migrate()
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def stopped_in_a_fire(url: str, term: int, plan: SchedulePlan) -> Any:
+    """Send all of a leader's transaction but its COMMIT."""
+    held = await asyncpg.connect(url, statement_cache_size=0)
+    await held.execute("BEGIN")
+    await held.execute(schedule_sql.LIMIT_IDLE)
+    assert await held.fetch(schedule_sql.LOCK_TERM, "old", term)
+    columns = schedules._progress_columns([plan.row])
+    assert await held.fetch(schedule_sql.ADVANCE_SCHEDULES, *columns)
+    await schedules._record(held, [plan])
+    return held
+
+
+async def test_a_leader_stopped_inside_its_transaction_is_replaced_and_commits_nothing(
+    url: str,
+) -> None:
+    """I15."""
+    async with opened(url) as store:
+        [row] = await added(store, "nightly")
+        await store.schedules.lead("old", LEASE_S)
+        term = 1
+        held = await stopped_in_a_fire(url, term, make_plan(row, row.cursor_at))
+        since = time.monotonic()
+        scheduler = Scheduler(
+            store,
+            SchedulerOptions(lease_s=5.0),
+            leader="new",
+            new_job_id=lambda: JobId("unused"),
+            knows=lambda task: False,  # it holds what it plans for, and so writes
+        )
+        running = asyncio.create_task(scheduler.run())
+        await store.enqueue([make_request(7)])  # others are not held up at all
+        assert time.monotonic() - since < 1.0
+        async with asyncio.timeout(10):
+            while (await store.schedules.find(["nightly"])).rows[0].status is not Status.HELD:
+                await asyncio.sleep(0.02)
+        taken_s = time.monotonic() - since
+
+        assert taken_s < LEASE_S + IDLE_S + SLACK_S
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+            await held.execute("COMMIT")
+        held.terminate()
+        assert await store.schedules.fires("nightly", limit=9) == []
+        assert await store.get(nth_id(1)) is None
+        leads = await store.schedules.leader()
+        assert leads is not None
+        assert (leads.leader, leads.term) == ("new", 2)
+        scheduler.stop()
+        await running
+
+
+@pytest.mark.parametrize("verb", ["save", "resign"])
+async def test_whoever_stops_inside_another_write_holds_up_the_leader_for_two_seconds(
+    url: str, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(url) as store, opened(url) as stopped:
+        [row] = await added(store, "nightly")
+        await led(store, "old")
+        await stopped.schedules.fires("nightly", limit=1)  # connected
+        reached = _stopped_before_its_commit(monkeypatch)
+        edit = with_(row, revision=2, why="edited by who is stopped")
+        saving, resigning = stopped.schedules.save, stopped.schedules.resign
+        call: Any = saving([SchedulePlan(edit)]) if verb == "save" else resigning("old")
+        waiting = asyncio.create_task(call)
+        await reached.wait()
+        since = time.monotonic()
+        again = await store.schedules.lead("old", 5.0)
+        plan = make_plan(row, row.cursor_at)
+        fired = await store.schedules.fire([plan], leader="old", term=again.term)
+
+        assert again.is_led
+        assert fired == [True]
+        assert time.monotonic() - since < IDLE_S + SLACK_S
+        # Nothing of what it had written stands; the same again meets the newer row.
+        answer: Any = (await asyncio.gather(waiting, return_exceptions=True))[0]
+        assert isinstance(answer, StoreUnavailable) or answer in (None, [False])
+        assert (await store.schedules.find(["nightly"])).rows == (plan.row,)
+
+
+def _stopped_before_its_commit(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Have the first write transaction stand still after its statements, as under SIGSTOP."""
+    reached = asyncio.Event()
+    commit = asyncpg.transaction.Transaction.__aexit__
+    writes = {"UPDATE", "DELETE", "INSERT"}
+    fetch = asyncpg.Connection.fetch
+    wrote: set[int] = set()
+
+    async def watched(self: Any, statement: str, *values: Any, **options: Any) -> Any:
+        if not reached.is_set() and any(word in statement for word in writes):
+            wrote.add(id(self))
+        return await fetch(self, statement, *values, **options)
+
+    async def stands_still(self: Any, kind: Any, error: Any, trace: Any) -> None:
+        if id(self._connection) in wrote and not reached.is_set():
+            reached.set()
+            await asyncio.sleep(IDLE_S + SLACK_S)
+        await commit(self, kind, error, trace)
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", watched)
+    monkeypatch.setattr(asyncpg.transaction.Transaction, "__aexit__", stands_still)
+    return reached
+
+
+async def test_who_gives_up_inside_a_transaction_does_not_wait_for_a_server_that_hangs() -> None:
+    async def work(connection: Any) -> None:
+        async with connection.transaction():
+            await connection.execute("SELECT 1")
+            await connection.execute("SELECT pg_sleep(60)")
+
+    with PostgresServer() as server:
+        async with opened(server.create_database("hangs")) as store:
+            calls: Sequence[asyncio.Task[None]] = [
+                asyncio.create_task(_given_up_after(0.5, store._pool.run(work))) for _ in range(4)
+            ]
+            await asyncio.sleep(0.3)
+            server.pause()
+            since = time.monotonic()
+            await asyncio.wait(calls, timeout=20)
+            waited_s = time.monotonic() - since
+            server.resume()
+
+            assert waited_s < 2
+            assert {type(call.exception()) for call in calls} == {TimeoutError}
+            # No connection of the pool was lost, and none is in the middle of anything.
+            for n in range(20):
+                assert await store.enqueue([make_request(n + 1)]) == [nth_id(n + 1)]
+
+
+async def _given_up_after(seconds: float, call: Any) -> None:
+    async with asyncio.timeout(seconds):
+        await call
