@@ -36,6 +36,10 @@ START_TIMEOUT_S = 30.0
 GRACE_S = 1.5  # how long after the last due instant a fire may come
 EARLY_S = 0.2  # a fire so long before an instant is that instant's
 STOP_TIMEOUT_S = 10.0
+COLUMNS = (
+    *("peer", "fires", "p50 ms", "p99 ms", "max ms", "drift ms"),
+    *("missed", "doubled", "scheduler", "all"),
+)
 WINDLASS = "windlass worker --scheduler --concurrency 4 --log-level warning"
 
 
@@ -72,7 +76,7 @@ PEERS = {
         ("celery[redis]",),
         (
             "celery -A peer_celery beat --loglevel warning -s {folder}/beat",
-            "celery -A peer_celery worker --loglevel warning --concurrency 1"
+            "celery -A peer_celery worker --loglevel warning --pool solo"
             " --without-gossip --without-mingle --without-heartbeat",
         ),
         "redis",
@@ -390,20 +394,8 @@ def main() -> None:
                     with given.out.open("a") as out:
                         facts = {field: getattr(done, field) for field in Run.__slots__}
                         print(json.dumps(facts), file=out)
-    columns = [
-        "peer",
-        "fires",
-        "p50_ms",
-        "p99_ms",
-        "max_ms",
-        "drift_ms",
-        "missed",
-        "doubled",
-        "scheduler",
-        "all",
-    ]
-    print(f"| {' | '.join(name.replace('_', ' ') for name in columns)} |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print(f"| {' | '.join(COLUMNS)} |")
+    print(f"{'|---' * len(COLUMNS)}|")
     for name in given.peer:
         print(line(name, runs[name]))
 
