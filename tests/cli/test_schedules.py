@@ -375,6 +375,28 @@ def test_a_schedule_whose_instants_are_over_says_so_when_it_is_made(
     assert answer(capsys, "schedules", "why", "extra", *STORE)["cause"] == "ended"
 
 
+def test_instants_without_an_offset_are_by_the_clock_of_the_given_zone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made = answer(
+        capsys, *add("--at", "2099-01-01T08:00", "--start", "2098-01-01", "--tz", "Asia/Tokyo")
+    )
+
+    assert made["next_at"] == "2098-12-31T23:00:00Z"
+    assert made["rule"]["start_at"] == "2097-12-31T15:00:00Z"
+
+
+def test_who_makes_a_schedule_of_a_name_in_the_code_is_told_that_it_comes_back(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sync()
+    assert run([*add("--every", "9", name="clean")]) == 0
+    assert "the code has a schedule 'clean'" in capsys.readouterr().err
+    sync()
+
+    assert "02:30" in told(capsys, "schedules", "show", "clean", *STORE)
+
+
 def test_pause_why_resume_and_remove(capsys: pytest.CaptureFixture[str]) -> None:
     sync()
     assert told(capsys, "schedules", "pause", "clean", "report.us", "--why", "moving", *STORE) == (

@@ -36,7 +36,9 @@ EverySeconds = Annotated[
 AtInstants = Annotated[
     list[str] | None, typer.Option("--at", help="An instant, in place of cron; may be repeated.")
 ]
-Zone = Annotated[str, typer.Option("--tz", help="IANA time zone of the expression.")]
+Zone = Annotated[
+    str, typer.Option("--tz", help="IANA time zone: of cron, and of instants without an offset.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def trigger_from(
     if interval is not None:
         return every(interval, anchor=anchor)
     if instants is not None:
-        return at(*(instant("at", text) for text in instants))
+        return at(*(instant("at", text, tz) for text in instants))
     assert expression is not None
     return cron(expression, tz=tz)
 

@@ -1,5 +1,6 @@
 """``windlass schedules …``: look at schedules, and act on them."""
 
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
@@ -168,6 +169,7 @@ def add(
 ) -> int:
     """Make a schedule, or a new version of the one of its name.
 
+    One that stands in the code under this name comes back when a scheduler starts.
     Exit code: 0, 2 for a mistake in the trigger or the arguments, 3 without a store.
     """
     app = load_app(target)
@@ -176,8 +178,8 @@ def add(
     schedule = Schedule(
         trigger_from(expression, tz, interval, instants, anchor=None),
         arguments=json_object("arguments", arguments),
-        start=None if start is None else instant("start", start),
-        end=None if end is None else instant("end", end),
+        start=None if start is None else instant("start", start, tz),
+        end=None if end is None else instant("end", end, tz),
         window=window,
         overlap=overlap,
         catch_up=catch_up,
@@ -187,6 +189,9 @@ def add(
         tags=tag or (),
         grace=_grace(grace),
     )
+    if name in _names_in_code(app):
+        told = "note: the code has a schedule {!r}, which comes back when a scheduler starts"
+        print(told.format(name), file=sys.stderr)
     try:
         row = app.schedules.put(name, app.task_named(task), schedule)
     finally:
@@ -273,6 +278,10 @@ def _act(
         for row in rows:
             print(f"{row.name} {row.status}")
     return 0
+
+
+def _names_in_code(app: App) -> set[str]:
+    return {each.name or spec.name for spec in app.specs.values() for each in spec.schedules}
 
 
 async def _page(
