@@ -43,7 +43,7 @@ from windlass.core.serializers import Formats, Serializer, check_serializer
 from windlass.core.tasks import TaskSpec
 from windlass.engine.client import Client
 from windlass.engine.large_results import LargeResults
-from windlass.engine.observers import Observer, Observers
+from windlass.engine.observers import Observer, Observers, check_kinds
 from windlass.engine.scheduler import Scheduler
 from windlass.engine.worker import Worker
 from windlass.errors import BadOption, LifespanBroke
@@ -211,7 +211,10 @@ class App(Registry):
 
         ``def (notice: Notice) -> None``: called where it happens, in an event loop or in the
         enqueuer's thread, so it must be quick.  What it raises is logged; it changes nothing.
+        Its attribute ``kinds``, if it has one, says which ``NoticeKind``s it wants; else all.
+        Raises: BadOption, for what is no kind.
         """
+        check_kinds(observer)
         self._observers.append(observer)
         return observer
 
@@ -269,6 +272,8 @@ class App(Registry):
 
     def _tell_enqueued(self, requests: Sequence[JobRequest], ids: Sequence[JobId]) -> None:
         observers = Observers(self._observers)
+        if not observers.want(NoticeKind.ENQUEUED):
+            return
         for request, job_id in zip(requests, ids, strict=True):
             if request.id == job_id:  # else a live job with its unique key stood in the way
                 kind, task, queue = NoticeKind.ENQUEUED, request.task, request.queue

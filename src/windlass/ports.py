@@ -13,6 +13,7 @@ from typing import Protocol
 
 from windlass.core.context import Context
 from windlass.core.tasks import TaskSpec
+from windlass.model.backfills import Backfill, BackfillId, BackfillJob, BackfillRequest
 from windlass.model.blobs import Blob
 from windlass.model.holds import Hold, HoldId, HoldRequest
 from windlass.model.jobs import (
@@ -37,6 +38,7 @@ from windlass.model.schedules import (
     Fire,
     FoundSchedules,
     Leadership,
+    RecentJob,
     SchedulePlan,
     Status,
 )
@@ -220,6 +222,40 @@ class Schedules(Protocol):
         """Return the outcomes of a schedule's ticks, newest first; ``before`` pages on."""
         ...
 
+    async def started(
+        self, name: str, since: datetime, until: datetime, limit: int
+    ) -> list[RecentJob]:
+        """Return the jobs that ticks of a range have started, also by backfills, oldest first.
+
+        until: not included.
+        """
+        ...
+
+    async def add_backfill(
+        self, request: BackfillRequest, jobs: Sequence[tuple[datetime, JobRequest]]
+    ) -> None:
+        """Keep a backfill, or add to it, and insert jobs for ticks of it that have none yet.
+
+        jobs: at most BACKFILL_BATCH_MAX.   Repeats: the same again changes nothing.
+        Race: of one that was cancelled meanwhile nothing is inserted.
+        """
+        ...
+
+    async def backfills(self, *, limit: int, schedule: str | None = None) -> list[Backfill]:
+        """List backfills, the newest first."""
+        ...
+
+    async def backfill_jobs(self, backfill: BackfillId) -> list[BackfillJob]:
+        """Return the jobs of a backfill, the oldest tick first."""
+        ...
+
+    async def end_backfill(self, backfill: BackfillId) -> bool:
+        """Mark a backfill as cancelled: nothing is added to it any more.  False if there is none.
+
+        Its jobs are left as they are.
+        """
+        ...
+
     async def lead(self, candidate: str, lease_s: float) -> Leadership:
         """Lead for ``lease_s`` from now, go on leading, or learn who does.
 
@@ -236,7 +272,10 @@ class Schedules(Protocol):
         ...
 
     async def prune(self, older_than_s: float, limit: int) -> int:
-        """Forget up to ``limit`` outcomes that were written that long ago; count them."""
+        """Forget up to ``limit`` outcomes that were written that long ago; count them.
+
+        Backfills of that age are forgotten with their last job.
+        """
         ...
 
 

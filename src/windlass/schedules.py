@@ -3,11 +3,19 @@
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
+from windlass.core.backfills import backfill_request
 from windlass.core.names import check_name
 from windlass.core.schedules import CODE, Schedule, check_schedules, defined
 from windlass.engine.schedules import ComingTick, Synced
 from windlass.errors import BadOption, UsageError
 from windlass.handles import Enqueuer
+from windlass.model.backfills import (
+    Backfill,
+    BackfillId,
+    BackfillItem,
+    BackfillJob,
+    BackfillRequest,
+)
 from windlass.model.jobs import JobId
 from windlass.model.schedules import Fire, Leadership, ScheduleDraft, ScheduleRow, Status
 from windlass.model.triggers import Trigger
@@ -172,6 +180,94 @@ class AppSchedules:
         return self._app.blocking(
             lambda client: client.schedules.preview(name, count=count, since=since, until=until)
         )
+
+    # -- backfills -----------------------------------------------------------
+
+    def backfill(
+        self,
+        name: str,
+        since: datetime,
+        until: datetime,
+        *,
+        order: str = "oldest",
+        reprocess: str = "missing",
+        parallelism: int = 1,
+        priority: int | None = None,
+    ) -> tuple[BackfillId, Sequence[BackfillItem]]:
+        """Run the ticks of a past range as ordinary jobs, before or beside those to come.
+
+        until:       not included.
+        order:       "oldest" or "newest" first.
+        reprocess:   "missing" runs ticks that started nothing, "failed" also those whose last
+                     job did not succeed, "all" all of them.
+        parallelism: jobs of it that run at once.
+        priority:    of its jobs; default: one below that of the schedule's.
+        Returns:     its id, and what became of each tick.
+        Raises:      ScheduleNotFound, BadOption, StoreUnavailable.
+        """
+        request = self._backfill_request(
+            name, since, until, order, reprocess, parallelism, priority
+        )
+        new_id = self._app.new_job_id
+        items = self._app.blocking(lambda client: client.schedules.backfill(request, new_id))
+        return request.id, items
+
+    def plan_backfill(
+        self,
+        name: str,
+        since: datetime,
+        until: datetime,
+        *,
+        order: str = "oldest",
+        reprocess: str = "missing",
+    ) -> Sequence[BackfillItem]:
+        """Return what ``backfill`` would do with each tick, and do nothing."""
+        request = self._backfill_request(name, since, until, order, reprocess, 1, None)
+        return self._app.blocking(lambda client: client.schedules.plan_backfill(request))[1]
+
+    def _backfill_request(
+        self,
+        name: str,
+        since: datetime,
+        until: datetime,
+        order: str,
+        reprocess: str,
+        parallelism: int,
+        priority: int | None,
+    ) -> BackfillRequest:
+        row = self.get(name)
+        return backfill_request(
+            BackfillId(self._app.new_job_id()),
+            row,
+            since,
+            until,
+            order=order,
+            reprocess=reprocess,
+            parallelism=parallelism,
+            priority=priority,
+            actor=ACTOR,
+        )
+
+    def backfills(self, *, limit: int = 50, schedule: str | None = None) -> list[Backfill]:
+        """List backfills, the newest first, each with its jobs counted by state."""
+        return self._app.blocking(
+            lambda client: client.schedules.backfills(limit=limit, schedule=schedule)
+        )
+
+    def backfill_jobs(self, backfill: BackfillId) -> list[BackfillJob]:
+        """Return the jobs of a backfill, the oldest tick first."""
+        return self._app.blocking(lambda client: client.schedules.backfill_jobs(backfill))
+
+    def cancel_backfill(self, backfill: BackfillId) -> int:
+        """Cancel the jobs of a backfill that have not ended; return how many that was.
+
+        Raises: BackfillNotFound.
+        """
+        return self._app.blocking(
+            lambda client: client.schedules.cancel_backfill(backfill, actor=ACTOR)
+        )
+
+    # -- schedulers ----------------------------------------------------------
 
     def leader(self) -> Leadership | None:
         """Return who leads the schedulers, or led last; None if nobody ever did."""

@@ -493,9 +493,11 @@ def test_a_schedule_that_cannot_be_read_here_holds_up_no_list(
 
     assert "(cannot be read here)" in told(capsys, "schedules", "list", *STORE)
     assert "(cannot be read here)" in told(capsys, "schedules", "show", "clean", *STORE)
-    error = refused(capsys, "schedules", "preview", "clean", *STORE, code=2)
-    assert "schedule 'clean' cannot be worked out here" in error
-    assert "Traceback" not in error
+    past = ("--from", "2026-01-01", "--to", "2026-01-02", "--dry-run")
+    for command in (("schedules", "preview", "clean"), ("backfills", "start", "clean", *past)):
+        error = refused(capsys, *command, *STORE, code=2)
+        assert "schedule 'clean' cannot be worked out here" in error
+        assert "Traceback" not in error
 
 
 # -- what goes wrong ---------------------------------------------------------

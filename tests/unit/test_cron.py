@@ -1,15 +1,17 @@
 """Cron expressions: what each field may say, what is refused, and how clocks on walls jump."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice, pairwise, takewhile
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests.oracle.cases import zone_names
 from windlass import cron
 from windlass.core.triggers import compile_trigger
+from windlass.core.zones import zone_info
 from windlass.errors import BadTrigger
 from windlass.model.triggers import Cron, Tick, TickCase
 
@@ -18,7 +20,7 @@ NEW_YORK = "America/New_York"
 
 def ticks(trigger: Cron, start: str, name: str = "") -> Iterator[Tick]:
     """Yield the ticks after a time by the clock of the trigger's zone."""
-    after = datetime.fromisoformat(start).replace(tzinfo=ZoneInfo(trigger.zone)).astimezone(UTC)
+    after = datetime.fromisoformat(start).replace(tzinfo=zone_info(trigger.zone)).astimezone(UTC)
     compiled = compile_trigger(trigger, name)
     while (tick := compiled.next(after)) is not None:
         assert tick.at > after
@@ -52,10 +54,12 @@ def made(**options: Any) -> Cron:
         ("0 0 * * FRI-SUN", ["01-02 00:00", "01-03 00:00", "01-04 00:00", "01-09 00:00"]),
         ("0 0 * * 5-7", ["01-02 00:00", "01-03 00:00", "01-04 00:00", "01-09 00:00"]),
         ("0 0 * * 7-1", ["01-04 00:00", "01-05 00:00", "01-11 00:00"]),
+        ("0 0 * * 7/3", ["01-03 00:00", "01-04 00:00", "01-07 00:00", "01-10 00:00"]),
+        ("0 0 * * 7-7", ["01-04 00:00", "01-11 00:00"]),
         ("0 0 * * sat-mon/2", ["01-03 00:00", "01-05 00:00", "01-10 00:00"]),
         ("0 0 L * *", ["01-31 00:00", "02-28 00:00", "03-31 00:00"]),
         ("0 0 LW * ?", ["01-30 00:00", "02-27 00:00", "03-31 00:00"]),
-        ("0 0 1W * *", ["02-02 00:00", "03-02 00:00", "04-01 00:00"]),  # never another month
+        ("0 0 1W 2,8 *", ["02-02 00:00", "08-03 00:00"]),  # a Sunday, a Saturday; the same month
         ("0 0 31W * *", ["01-30 00:00", "03-31 00:00", "05-29 00:00"]),  # only where there is one
         ("0 0 15W,l * *", ["01-15 00:00", "01-31 00:00", "02-16 00:00", "02-28 00:00"]),
         ("0 0 ? * 5L", ["01-30 00:00", "02-27 00:00"]),
@@ -312,6 +316,25 @@ def test_only_a_gap_of_up_to_three_hours_moves_a_fixed_time(
     tick = next(ticks(cron("0 3 * * *", tz=zone), before.isoformat()))
 
     assert tick.case is case
+
+
+@pytest.mark.parametrize("expression", ["0 0 * * *", "30 1 * * *", "30 2 * * *"])
+def test_a_daily_rule_is_due_exactly_once_on_each_day_of_each_zone(expression: str) -> None:
+    first, last = date(2024, 1, 1), date(2026, 12, 31)
+    each_day = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    for name in zone_names():
+        tz = zone_info(name)
+        found = ticks(cron(expression, tz=name), "2023-12-31T23:59")
+        dates = (tick.at.astimezone(tz).date() for tick in found)
+
+        assert list(takewhile(lambda day: day <= last, dates)) == each_day, name
+
+
+def test_the_windows_between_ticks_are_as_long_as_the_days_are() -> None:
+    found = islice(ticks(cron("@daily", tz=NEW_YORK), "2026-01-01"), 366)
+
+    hours = [(b.at - a.at) // timedelta(hours=1) for a, b in pairwise(found)]
+    assert (hours.count(23), hours.count(24), hours.count(25)) == (1, 363, 1)
 
 
 def test_the_instant_of_what_never_came_is_strictly_between_its_neighbours() -> None:

@@ -1,6 +1,7 @@
 """Triggers but cron: intervals, instants, calendars, combinations; as text, and with anchors."""
 
 import random
+import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from itertools import islice, pairwise, takewhile
@@ -20,7 +21,7 @@ from windlass.core.triggers import (
     decode_trigger,
     encode_trigger,
 )
-from windlass.errors import BadTrigger, UnknownZone
+from windlass.errors import BadTrigger, MissingExtra, UnknownZone
 from windlass.model.triggers import (
     WEEKDAYS,
     AllOf,
@@ -213,6 +214,13 @@ def test_a_recurrence_that_cannot_be_kept_is_refused_by_its_part(rule: str, fiel
         rrule(rule, start=datetime(2026, 1, 1))
 
     assert raised.value.field == field
+
+
+def test_without_the_library_a_recurrence_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dateutil.rrule", None)
+
+    with pytest.raises(MissingExtra, match=r"windlass\[calendars\]"):
+        rrule("FREQ=DAILY;INTERVAL=17", start=START)
 
 
 # -- combinations --------------------------------------------------------------
@@ -423,8 +431,14 @@ def test_a_rule_that_was_not_checked_is_refused_when_it_is_compiled() -> None:
 
 
 def test_only_rules_with_h_are_compiled_for_each_name() -> None:
-    plain, spread = cron("0 9 * * thu"), cron("H 9 * * *")
+    spread = cron("H 9 * * *")
 
-    assert compile_trigger(cron("0 0 * * *"), "a") is compile_trigger(cron("0 0 * * *"), "b")
+    for plain in (
+        cron("0 9 * * *"),
+        cron("0 9 * mar thu"),
+        cron("@hourly"),
+        every(9, anchor=START),
+    ):
+        assert compile_trigger(plain, "a") is compile_trigger(plain, "b")
     assert compile_trigger(spread, "a") is not compile_trigger(spread, "b")
-    assert compile_trigger(plain, "a").next(START) == compile_trigger(plain, "b").next(START)
+    assert compile_trigger(spread, "a") is compile_trigger(spread, "a")

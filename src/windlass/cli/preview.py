@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from windlass.cli.options import AsJson, Store, ask
+from windlass.cli.options import AsJson, Store, ask, instant_of
 from windlass.cli.output import print_json, print_table
 from windlass.core.tick_notes import note_on, zones_in
 from windlass.core.ticks import rule_of
@@ -18,7 +18,6 @@ from windlass.core.triggers import at, compile_trigger, cron, describe, every
 from windlass.core.zones import zone_info
 from windlass.engine.client import Client
 from windlass.engine.schedules import ComingTick, coming
-from windlass.errors import BadOption
 from windlass.model.schedules import ScheduleRule
 from windlass.model.triggers import WEEKDAYS, TickCase, Trigger
 
@@ -125,24 +124,9 @@ def trigger_from(
     if interval is not None:
         return every(interval, anchor=anchor)
     if instants is not None:
-        return at(*(instant("at", text, tz) for text in instants))
+        return at(*(instant_of("at", text, tz) for text in instants))
     assert expression is not None
     return cron(expression, tz=tz)
-
-
-def instant(option: str, text: str, zone: str = "UTC") -> datetime:
-    """Return the instant that an option says; without an offset it is by the clock of ``zone``.
-
-    Raises: BadOption.
-    """
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        why = "must be ISO 8601, for instance 2027-01-31T08:00Z"
-        raise BadOption(option, text, why) from error
-    return (found.replace(tzinfo=zone_info(zone)) if found.tzinfo is None else found).astimezone(
-        UTC
-    )
 
 
 # -- the ticks that are asked for --------------------------------------------
@@ -158,11 +142,11 @@ class _Asked:
     calendar: bool
 
     def begin(self, zone: str) -> datetime | None:
-        return None if self.since is None else instant("from", self.since, zone)
+        return None if self.since is None else instant_of("from", self.since, zone)
 
     def end(self, zone: str) -> datetime | None:
         if self.until is not None:
-            return instant("to", self.until, zone)
+            return instant_of("to", self.until, zone)
         if not self.calendar:
             return None
         begin = (self.begin(zone) or datetime.now(UTC)).astimezone(zone_info(zone))

@@ -10,9 +10,9 @@ from msgspec import UNSET, UnsetType
 
 from windlass.app import App
 from windlass.cli import preview
-from windlass.cli.options import AsJson, Store, ask, json_object
+from windlass.cli.options import AsJson, Store, ask, instant_of, json_object
 from windlass.cli.output import decoded, print_facts, print_json, print_table
-from windlass.cli.preview import AtInstants, CronText, EverySeconds, Zone, instant, trigger_from
+from windlass.cli.preview import AtInstants, CronText, EverySeconds, Zone, trigger_from
 from windlass.cli.target import load_app
 from windlass.core.schedules import CODE, Schedule
 from windlass.core.ticks import call_of
@@ -126,7 +126,7 @@ def fires(
 
     Exit code: 0, 1 if there is no such schedule, 3 without a store.
     """
-    until = None if before is None else instant("before", before)
+    until = None if before is None else instant_of("before", before)
 
     async def look(client: Client) -> list[Fire]:
         found = await client.schedules.fires(name, limit=limit, before=until)
@@ -178,8 +178,8 @@ def add(
     schedule = Schedule(
         trigger_from(expression, tz, interval, instants, anchor=None),
         arguments=json_object("arguments", arguments),
-        start=None if start is None else instant("start", start, tz),
-        end=None if end is None else instant("end", end, tz),
+        start=None if start is None else instant_of("start", start, tz),
+        end=None if end is None else instant_of("end", end, tz),
         window=window,
         overlap=overlap,
         catch_up=catch_up,

@@ -185,9 +185,10 @@ def cron_rule(expression: str, *, both: bool, seed: str) -> CronRule:
     return _parse(expression, both, lambda field, count: _hash(seed, field) % count)
 
 
+@lru_cache(RULES_CACHED_MAX)
 def uses_hash(expression: str) -> bool:
-    """Tell whether the name of the schedule may matter (never wrongly no)."""
-    return "h" in expression.lower()
+    """Tell whether the name of the schedule matters.  Raises: BadTrigger."""
+    return any(map(hashes, _texts(expression)))
 
 
 def hashes(text: str) -> bool:
@@ -312,8 +313,6 @@ def _range(field: Field, first: str, last: str | None, step: int | None) -> Iter
     high = field.high if last is None else _number(field, last)
     if low == high or (last is None and step is None):
         return (low,)
-    if field is WEEKDAY:
-        low %= 7
     if low <= high:
         return range(low, high + 1, step or 1)
     return [*range(low, field.high + 1), *range(field.low, high + 1)][:: step or 1]

@@ -13,6 +13,7 @@ from windlass.core.operations import Changes, hold_request
 from windlass.core.references import is_reference
 from windlass.core.retry import Delay, seconds_of
 from windlass.core.why import Why, explain
+from windlass.engine.cancelling import cancel_job
 from windlass.engine.large_results import FETCHES_MAX, LargeResults
 from windlass.engine.schedules import ScheduleClient
 from windlass.engine.waiter import Waiter
@@ -195,15 +196,8 @@ class Client:
                  state in which the job had already ended.
         Raises:  JobNotFound.
         """
-        while True:
-            job = await self.get(job_id)
-            transition = after_cancel(job, actor)
-            if transition is None:
-                return job.state
-            [applied] = await self._store.settle([transition])
-            if applied:
-                return transition.after
-            # the job moved between the look and the write: look again
+        state, _ = await cancel_job(self._store, job_id, actor)
+        return state
 
     async def cancel_all(self, where: JobFilter, *, actor: str = "client") -> int:
         """Cancel all jobs that fit, or ask them to stop; return how many that was.

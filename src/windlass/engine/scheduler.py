@@ -40,6 +40,7 @@ DUE_MAX = 5 * FIRE_BATCH_MAX  # read at once, so that planning and writing can o
 BREATHE_EACH = 32  # plans, about a millisecond: then whoever else is in this loop has a turn
 PRUNE_LIMIT = 1_000
 PRUNE_INTERVAL_S = 60.0
+TOLD = (NoticeKind.FIRED, NoticeKind.MISFIRED, NoticeKind.ENQUEUED)
 NOBODY = Observers()
 
 
@@ -81,6 +82,7 @@ class Scheduler:
         self._new_job_id = new_job_id
         self._knows = knows
         self._observers = observers
+        self._is_observed = observers.want(*TOLD)
         self._watchdog = watchdog or Watchdog()
         self._pulse = self._watchdog.pulse("schedules")
         self._stop = asyncio.Event()
@@ -247,7 +249,7 @@ class Scheduler:
         row = written.row
         if row.status in (Status.HELD, Status.PAUSED):
             log.error("schedule %s is %s: %s", row.name, row.status, row.why)
-        if not self._observers:
+        if not self._is_observed:
             return
         requests = {request.id: request for request in written.requests}
         for fire in written.fires:

@@ -5,11 +5,13 @@ slower looks again.
 """
 
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 
 import msgspec
 
+from windlass.core import backfills as decide_backfill
 from windlass.core import schedules as decide
 from windlass.core.schedules import CODE
 from windlass.core.ticks import (
@@ -22,7 +24,17 @@ from windlass.core.ticks import (
 )
 from windlass.core.triggers import Compiled
 from windlass.core.why_schedules import ScheduleWhy, explain_schedule
-from windlass.errors import BrokenSchedule, ScheduleNotFound
+from windlass.engine.cancelling import cancel_job
+from windlass.errors import BackfillNotFound, BrokenSchedule, JobNotFound, ScheduleNotFound
+from windlass.model.backfills import (
+    BACKFILL_BATCH_MAX,
+    BACKFILL_TICKS_MAX,
+    Backfill,
+    BackfillId,
+    BackfillItem,
+    BackfillJob,
+    BackfillRequest,
+)
 from windlass.model.jobs import LIVE, JobId
 from windlass.model.schedules import (
     SAVE_BATCH_MAX,
@@ -159,6 +171,62 @@ class ScheduleClient:
         request = msgspec.structs.replace(call_of(row.call), id=new_id)
         [job_id] = await self._store.enqueue([request])
         return job_id
+
+    # -- backfills -----------------------------------------------------------
+
+    async def plan_backfill(
+        self, request: BackfillRequest
+    ) -> tuple[ScheduleRow, list[BackfillItem]]:
+        """Return what a backfill would do with each tick of its range; nothing is written.
+
+        Raises: ScheduleNotFound, BadOption, BrokenSchedule.
+        """
+        row = await self.get(request.schedule)
+        limit = 2 * BACKFILL_TICKS_MAX  # who has more than that is refused for its ticks anyway
+        started = await self._schedules.started(row.name, request.since, request.until, limit)
+        try:
+            return row, decide_backfill.backfill_items(row, request, started)
+        except ScheduleFault as error:
+            raise BrokenSchedule(row.name, str(error)) from error
+
+    async def backfill(
+        self, request: BackfillRequest, new_id: Callable[[], JobId]
+    ) -> list[BackfillItem]:
+        """Run ticks of the past as ordinary jobs; return what became of each tick of the range.
+
+        Up to BACKFILL_BATCH_MAX jobs go in one transaction.  The same request again goes on
+        where it was broken off.
+        Raises: ScheduleNotFound, BadOption, BrokenSchedule, StoreUnavailable.
+        """
+        row, items = await self.plan_backfill(request)
+        jobs = decide_backfill.backfill_requests(row, request, items, new_id)
+        for start in range(0, max(1, len(jobs)), BACKFILL_BATCH_MAX):
+            some = jobs[start : start + BACKFILL_BATCH_MAX]
+            await self._schedules.add_backfill(request, some)
+        return items
+
+    async def backfills(self, *, limit: int = 50, schedule: str | None = None) -> list[Backfill]:
+        """List backfills, the newest first, each with its jobs counted by state."""
+        return await self._schedules.backfills(limit=limit, schedule=schedule)
+
+    async def backfill_jobs(self, backfill: BackfillId) -> list[BackfillJob]:
+        """Return the jobs of a backfill, the oldest tick first."""
+        return await self._schedules.backfill_jobs(backfill)
+
+    async def cancel_backfill(self, backfill: BackfillId, *, actor: str = "client") -> int:
+        """Cancel the jobs of a backfill that have not ended; return how many that was.
+
+        Raises: BackfillNotFound.
+        """
+        if not await self._schedules.end_backfill(backfill):
+            raise BackfillNotFound(backfill)
+        cancelled = 0
+        for job in await self.backfill_jobs(backfill):
+            if job.state in LIVE:
+                with suppress(JobNotFound):  # it has ended, and was purged
+                    _, is_ours = await cancel_job(self._store, job.job_id, actor)
+                    cancelled += is_ours
+        return cancelled
 
     # -- looking -------------------------------------------------------------
 

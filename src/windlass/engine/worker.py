@@ -31,7 +31,7 @@ from windlass.engine.upkeep import Upkeep
 from windlass.engine.watchdog import Watchdog
 from windlass.errors import ConfigurationError, TaskError, UnavailableError, UsageError
 from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, Input, JobId
-from windlass.model.notices import Notice, NoticeKind, kind_of
+from windlass.model.notices import ENDS, Notice, NoticeKind, kind_of
 from windlass.model.outcomes import (
     Cancelled,
     Failed,
@@ -106,6 +106,7 @@ class Running:
 class Worker:
     """Runs jobs until it is told to stop.
 
+    Made in the loop in which it runs.
     store:     open, and bound to the running loop.
     executors: started, one for each isolation that a task of ``specs`` asks for.
     new_info:  makes the description of this worker under a fresh random id.
@@ -140,8 +141,11 @@ class Worker:
         self._options = options
         self._chance = chance
         self._state = state
+        self._now = asyncio.get_running_loop().time
         self._observers = observers
-        self._is_observed = bool(observers)
+        self._tells_of_claims = observers.want(NoticeKind.CLAIMED)
+        self._tells_of_starts = observers.want(NoticeKind.STARTED)
+        self._tells_of_ends = observers.want(*ENDS)
         self._ended: dict[tuple[JobId, int], tuple[Claim, float | None]] = {}  # for observers
         self._limited: set[JobId] = set()  # under limits, and not settled yet
         self._bell: Bell | None = None
@@ -160,7 +164,7 @@ class Worker:
         self._progress = ProgressWriter(
             store,
             interval_s=options.progress_s,
-            written=self._tell_of_progress if self._is_observed else None,
+            written=self._tell_of_progress if observers.want(NoticeKind.PROGRESSED) else None,
             pulse=self._watchdog.pulse("progress"),
         )
         self._note_progress = self._progress.note  # bound once, not for each attempt
@@ -347,7 +351,7 @@ class Worker:
     def _take(self, claims: Sequence[Claim], still_held: bool) -> None:
         stopping = self._stop.is_set() or not still_held
         for claim in claims:
-            if self._is_observed:
+            if self._tells_of_claims:
                 self._tell_of_claim(NoticeKind.CLAIMED, claim)
             if stopping:
                 self._hand_over(claim, Released())
@@ -403,13 +407,13 @@ class Worker:
 
     def _begin(self, claim: Claim, spec: TaskSpec, together: Together | None) -> None:
         context = Context(claim, self._state, self._note_progress)
-        running = Running(claim, spec, self._now() if self._is_observed else 0.0, context)
+        running = Running(claim, spec, self._now() if self._tells_of_ends else 0.0, context)
         running.together = together
         self._running[claim.job_id] = running
         self.jobs_started += 1 if together is None else len(together.claims)
         if self._pools.are_narrow:
             self._pools.enter(claim.queue, spec.isolation)
-        if self._is_observed:
+        if self._tells_of_starts:
             for one in running.claims:
                 self._tell_of_claim(NoticeKind.STARTED, one)
         running.task = start_task(self._attempt(running))
@@ -448,9 +452,9 @@ class Worker:
         elif outcome is not None:
             for one, own in kept or _ends(running, claim, outcome):
                 self._settle(running, one, own)
-        elif self._is_observed:  # its lease is gone; nothing is written of it
+        elif self._tells_of_ends:  # its lease is gone; nothing is written of it
             seconds = self._now() - running.began_at
-            self._tell_of_claim(NoticeKind.REFUSED, claim, seconds=seconds)
+            self._tell_of_claim(NoticeKind.REFUSED, claim, seconds)
 
     async def _given(self, spec: TaskSpec, claim: Claim) -> tuple[Claim, Outcome | None]:
         """Return the claim with what other jobs give it; or its outcome, if that is given.
@@ -506,7 +510,7 @@ class Worker:
     ) -> None:
         if claim.lane is not None:
             self._limited.add(claim.job_id)
-        if self._is_observed:
+        if self._tells_of_ends:
             seconds = None if began_at is None else self._now() - began_at
             self._ended[claim.job_id, claim.fence] = claim, seconds
         self._settler.add(after_attempt(claim, outcome, delay_s, result_ttl_s))
@@ -539,7 +543,7 @@ class Worker:
         self._room.set()
         if self._limited:
             self._look_for_freed(batch)
-        if self._is_observed:
+        if self._tells_of_ends:
             for transition, was_applied in zip(batch, applied, strict=True):
                 self._tell_of_end(transition, was_applied)
 
@@ -552,7 +556,7 @@ class Worker:
 
     # -- observers -----------------------------------------------------------
 
-    def _tell_of_claim(self, kind: NoticeKind, claim: Claim, **facts: Any) -> None:
+    def _tell_of_claim(self, kind: NoticeKind, claim: Claim, seconds: float | None = None) -> None:
         self._observers.tell(
             Notice(
                 kind=kind,
@@ -561,7 +565,7 @@ class Worker:
                 queue=claim.queue,
                 attempt=claim.attempt,
                 worker=self._keeper.info.id,
-                **facts,
+                seconds=seconds,
             )
         )
 
@@ -584,12 +588,18 @@ class Worker:
         if told is None:  # an observer's bookkeeping must never hold up a write
             return
         claim, seconds = told
-        self._tell_of_claim(
-            kind_of(transition) if was_applied else NoticeKind.REFUSED,
-            claim,
-            seconds=seconds,
-            reason=transition.reason,
-            error_type=transition.error_type,
+        self._observers.tell(
+            Notice(
+                kind=kind_of(transition) if was_applied else NoticeKind.REFUSED,
+                job_id=claim.job_id,
+                task=claim.task,
+                queue=claim.queue,
+                attempt=claim.attempt,
+                worker=self._keeper.info.id,
+                seconds=seconds,
+                reason=transition.reason,
+                error_type=transition.error_type,
+            )
         )
 
     def _tell_of_worker(self, kind: NoticeKind) -> None:
@@ -597,9 +607,6 @@ class Worker:
 
     def _lost(self, count: int) -> None:
         self._observers.tell(Notice(kind=NoticeKind.LOST, count=count))
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
 
     # -- stopping ------------------------------------------------------------
 

@@ -34,6 +34,7 @@ WindlassError
 │   ├── TooManyHolds            the store keeps no more holds than it has
 │   ├── HoldNotFound            no hold of this id is in force
 │   ├── ScheduleNotFound        the store keeps no schedule of this name
+│   ├── BackfillNotFound        the store keeps no backfill of this id
 │   ├── TaskNotFound            the app has no task of this name
 │   ├── JobNotFound             no job has this id
 │   ├── JobNotWaiting           only a job that waits to start can be rescheduled
@@ -121,6 +122,7 @@ from windlass.errors.unavailable import (
     StoreUnavailable,
 )
 from windlass.errors.usage import (
+    BackfillNotFound,
     BadArguments,
     BadComposition,
     BadLimitKey,
@@ -149,6 +151,7 @@ __all__ = [
     "AppNotFound",
     "AttemptCancelled",
     "AttemptTimeout",
+    "BackfillNotFound",
     "BadArguments",
     "BadBatchResult",
     "BadComposition",

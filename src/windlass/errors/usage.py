@@ -167,6 +167,17 @@ class ScheduleNotFound(UsageError):
         return f"no schedule {self.name!r}; `windlass schedules list` shows those there are"
 
 
+class BackfillNotFound(UsageError):
+    """The store keeps no backfill of this id."""
+
+    def __init__(self, backfill: str) -> None:
+        super().__init__(backfill)
+        self.backfill = backfill
+
+    def __str__(self) -> str:
+        return f"no backfill {self.backfill!r}; `windlass backfills list` shows those there are"
+
+
 class TaskNotFound(UsageError):
     """The app has no task of this name."""
 
