@@ -29,6 +29,7 @@ from windlass.engine.progress import ProgressWriter
 from windlass.engine.settler import Settler
 from windlass.engine.upkeep import Upkeep
 from windlass.engine.watchdog import Watchdog
+from windlass.engine.worker_notices import of_claim, of_end, of_progress
 from windlass.errors import ConfigurationError, TaskError, UnavailableError, UsageError
 from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, Input, JobId
 from windlass.model.notices import ENDS, Notice, NoticeKind, kind_of
@@ -557,50 +558,18 @@ class Worker:
     # -- observers -----------------------------------------------------------
 
     def _tell_of_claim(self, kind: NoticeKind, claim: Claim, seconds: float | None = None) -> None:
-        self._observers.tell(
-            Notice(
-                kind=kind,
-                job_id=claim.job_id,
-                task=claim.task,
-                queue=claim.queue,
-                attempt=claim.attempt,
-                worker=self._keeper.info.id,
-                seconds=seconds,
-            )
-        )
+        self._observers.tell(of_claim(kind, claim, self._keeper.info.id, seconds))
 
     def _tell_of_progress(self, context: Context, report: ProgressReport) -> None:
-        self._observers.tell(
-            Notice(
-                kind=NoticeKind.PROGRESSED,
-                job_id=context.job_id,
-                task=context.task,
-                queue=context.queue,
-                attempt=context.attempt,
-                worker=self._keeper.info.id,
-                fraction=report.fraction,
-                message=report.message,
-            )
-        )
+        self._observers.tell(of_progress(context, report, self._keeper.info.id))
 
     def _tell_of_end(self, transition: Transition, was_applied: bool) -> None:
         told = self._ended.pop((transition.job_id, transition.fence), None)
         if told is None:  # an observer's bookkeeping must never hold up a write
             return
         claim, seconds = told
-        self._observers.tell(
-            Notice(
-                kind=kind_of(transition) if was_applied else NoticeKind.REFUSED,
-                job_id=claim.job_id,
-                task=claim.task,
-                queue=claim.queue,
-                attempt=claim.attempt,
-                worker=self._keeper.info.id,
-                seconds=seconds,
-                reason=transition.reason,
-                error_type=transition.error_type,
-            )
-        )
+        kind = kind_of(transition) if was_applied else NoticeKind.REFUSED
+        self._observers.tell(of_end(kind, transition, claim, self._keeper.info.id, seconds))
 
     def _tell_of_worker(self, kind: NoticeKind) -> None:
         self._observers.tell(Notice(kind=kind, worker=self._keeper.info.id))
