@@ -242,6 +242,15 @@ def test_a_preview_shows_the_next_ticks_and_their_windows(
     assert " starts " not in text, "it has no jitter"
 
 
+def test_a_preview_of_a_schedule_that_does_not_fire_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sync()
+    told(capsys, "schedules", "pause", "clean", "--why", "moving", *STORE)
+
+    assert "but it is paused: moving" in told(capsys, "schedules", "preview", "clean", *STORE)
+
+
 def test_a_tick_in_the_place_of_one_that_the_clock_leapt_over_has_a_note(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -393,8 +402,23 @@ def test_who_makes_a_schedule_of_a_name_in_the_code_is_told_that_it_comes_back(
     assert run([*add("--every", "9", name="clean")]) == 0
     assert "the code has a schedule 'clean'" in capsys.readouterr().err
     sync()
+    text = told(capsys, "schedules", "show", "clean", *STORE)
 
-    assert "02:30" in told(capsys, "schedules", "show", "clean", *STORE)
+    assert "02:30" in text
+    assert "beside its task, version 3" in text
+
+
+def test_who_declared_a_schedule_last_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    sync()
+    same = add("--cron", "30 2 * * *", "--tz", "Europe/Berlin", name="clean")
+    mine = answer(capsys, *same)
+    assert (mine["version"], mine["origin"]) == (2, "operator")
+    assert answer(capsys, *same)["version"] == 2
+    sync()
+
+    code = answer(capsys, "schedules", "show", "clean", *STORE)
+    assert (code["version"], code["origin"]) == (3, "code")
+    assert code["cursor_at"] == mine["cursor_at"]
 
 
 def test_pause_why_resume_and_remove(capsys: pytest.CaptureFixture[str]) -> None:

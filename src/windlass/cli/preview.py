@@ -18,7 +18,7 @@ from windlass.core.triggers import at, compile_trigger, cron, describe, every
 from windlass.core.zones import zone_info
 from windlass.engine.client import Client
 from windlass.engine.schedules import ComingTick, coming
-from windlass.model.schedules import ScheduleRule
+from windlass.model.schedules import ScheduleRule, Status
 from windlass.model.triggers import WEEKDAYS, TickCase, Trigger
 
 COUNT = 10
@@ -44,7 +44,7 @@ Zone = Annotated[
 class Preview:
     """Ticks of a trigger.
 
-    says:     what it is, in words.
+    says:     what it is, in words; and if it fires nothing now, why.
     zones:    by whose clocks it goes; the first one is that in which its ticks are shown.
     has_more: there are more than these in the range.
     """
@@ -156,12 +156,11 @@ class _Asked:
         return self.count or (COUNT if end is None else RANGE_MAX)
 
     def shown(
-        self, trigger: Trigger, name: str | None, ticks: list[ComingTick], end: datetime | None
+        self, trigger: Trigger, says: str, ticks: list[ComingTick], end: datetime | None
     ) -> Preview:
         """Return the preview, without the tick that only shows whether a range has more."""
         most, zones = self.most(end), zones_in(trigger)
         has_more = end is not None and self.count is None and len(ticks) > most
-        says = describe(trigger, name)
         return Preview(says, zones, zone_info(zones[0]), ticks[:most], has_more)
 
 
@@ -172,7 +171,10 @@ async def _of_schedule(client: Client, name: str, asked: _Asked) -> Preview:
     zone = zones_in(trigger)[0]
     begin, end = asked.begin(zone), asked.end(zone)
     ticks = await client.schedules.preview(name, since=begin, until=end, count=asked.most(end) + 1)
-    return asked.shown(trigger, name, ticks, end)
+    says = describe(trigger, name)
+    if row.status is not Status.ACTIVE:
+        says += f"\nbut it is {row.status}" + (f": {row.why}" if row.why else "")
+    return asked.shown(trigger, says, ticks, end)
 
 
 def _of_trigger(trigger: Trigger, asked: _Asked) -> Preview:
@@ -180,7 +182,7 @@ def _of_trigger(trigger: Trigger, asked: _Asked) -> Preview:
     begin, end = asked.begin(zone) or datetime.now(UTC), asked.end(zone)
     rule, compiled = ScheduleRule(trigger=trigger), compile_trigger(trigger, "preview")
     ticks = coming("preview", rule, compiled, begin, end, asked.most(end) + 1)
-    return asked.shown(trigger, None, ticks, end)
+    return asked.shown(trigger, describe(trigger), ticks, end)
 
 
 def _month_after(day: datetime) -> datetime:
