@@ -242,6 +242,15 @@ def test_a_preview_shows_the_next_ticks_and_their_windows(
     assert " starts " not in text, "it has no jitter"
 
 
+def test_a_preview_of_a_schedule_that_does_not_fire_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sync()
+    told(capsys, "schedules", "pause", "clean", "--why", "moving", *STORE)
+
+    assert "but it is paused: moving" in told(capsys, "schedules", "preview", "clean", *STORE)
+
+
 def test_a_tick_in_the_place_of_one_that_the_clock_leapt_over_has_a_note(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -375,6 +384,43 @@ def test_a_schedule_whose_instants_are_over_says_so_when_it_is_made(
     assert answer(capsys, "schedules", "why", "extra", *STORE)["cause"] == "ended"
 
 
+def test_instants_without_an_offset_are_by_the_clock_of_the_given_zone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made = answer(
+        capsys, *add("--at", "2099-01-01T08:00", "--start", "2098-01-01", "--tz", "Asia/Tokyo")
+    )
+
+    assert made["next_at"] == "2098-12-31T23:00:00Z"
+    assert made["rule"]["start_at"] == "2097-12-31T15:00:00Z"
+
+
+def test_who_makes_a_schedule_of_a_name_in_the_code_is_told_that_it_comes_back(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sync()
+    assert run([*add("--every", "9", name="clean")]) == 0
+    assert "the code has a schedule 'clean'" in capsys.readouterr().err
+    sync()
+    text = told(capsys, "schedules", "show", "clean", *STORE)
+
+    assert "02:30" in text
+    assert "beside its task, version 3" in text
+
+
+def test_who_declared_a_schedule_last_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    sync()
+    same = add("--cron", "30 2 * * *", "--tz", "Europe/Berlin", name="clean")
+    mine = answer(capsys, *same)
+    assert (mine["version"], mine["origin"]) == (2, "operator")
+    assert answer(capsys, *same)["version"] == 2
+    sync()
+
+    code = answer(capsys, "schedules", "show", "clean", *STORE)
+    assert (code["version"], code["origin"]) == (3, "code")
+    assert code["cursor_at"] == mine["cursor_at"]
+
+
 def test_pause_why_resume_and_remove(capsys: pytest.CaptureFixture[str]) -> None:
     sync()
     assert told(capsys, "schedules", "pause", "clean", "report.us", "--why", "moving", *STORE) == (
@@ -471,9 +517,11 @@ def test_a_schedule_that_cannot_be_read_here_holds_up_no_list(
 
     assert "(cannot be read here)" in told(capsys, "schedules", "list", *STORE)
     assert "(cannot be read here)" in told(capsys, "schedules", "show", "clean", *STORE)
-    error = refused(capsys, "schedules", "preview", "clean", *STORE, code=2)
-    assert "schedule 'clean' cannot be worked out here" in error
-    assert "Traceback" not in error
+    past = ("--from", "2026-01-01", "--to", "2026-01-02", "--dry-run")
+    for command in (("schedules", "preview", "clean"), ("backfills", "start", "clean", *past)):
+        error = refused(capsys, *command, *STORE, code=2)
+        assert "schedule 'clean' cannot be worked out here" in error
+        assert "Traceback" not in error
 
 
 # -- what goes wrong ---------------------------------------------------------

@@ -8,6 +8,7 @@ import msgspec
 import typer
 
 from windlass.app import App
+from windlass.core.zones import zone_info
 from windlass.engine.client import Client
 from windlass.errors import BadOption
 
@@ -27,14 +28,19 @@ def json_object(option: str, text: str | None) -> dict[str, Any] | None:
         raise BadOption(option, text, f"must be a JSON object: {error}") from error
 
 
-def instant_of(option: str, text: str) -> datetime:
-    """Return the instant that an option says; without an offset it is UTC.  Raises: BadOption."""
+def instant_of(option: str, text: str, zone: str = "UTC") -> datetime:
+    """Return the instant that an option says; without an offset it is by the clock of ``zone``.
+
+    Raises: BadOption, UnknownZone.
+    """
     try:
         instant = datetime.fromisoformat(text)
     except ValueError as error:
         why = "must be ISO 8601, for instance 2027-01-31T08:00Z"
         raise BadOption(option, text, why) from error
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=zone_info(zone))
+    return instant.astimezone(UTC)
 
 
 def ask(store: str | None, question: Callable[[Client], Coroutine[Any, Any, T]]) -> T:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from windlass.cli.options import AsJson, Store, ask
+from windlass.cli.options import AsJson, Store, ask, instant_of
 from windlass.cli.output import print_json, print_table
 from windlass.core.tick_notes import note_on, zones_in
 from windlass.core.ticks import rule_of
@@ -18,8 +18,7 @@ from windlass.core.triggers import at, compile_trigger, cron, describe, every
 from windlass.core.zones import zone_info
 from windlass.engine.client import Client
 from windlass.engine.schedules import ComingTick, coming
-from windlass.errors import BadOption
-from windlass.model.schedules import ScheduleRule
+from windlass.model.schedules import ScheduleRule, Status
 from windlass.model.triggers import WEEKDAYS, TickCase, Trigger
 
 COUNT = 10
@@ -36,14 +35,16 @@ EverySeconds = Annotated[
 AtInstants = Annotated[
     list[str] | None, typer.Option("--at", help="An instant, in place of cron; may be repeated.")
 ]
-Zone = Annotated[str, typer.Option("--tz", help="IANA time zone of the expression.")]
+Zone = Annotated[
+    str, typer.Option("--tz", help="IANA time zone: of cron, and of instants without an offset.")
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
     """Ticks of a trigger.
 
-    says:     what it is, in words.
+    says:     what it is, in words; and if it fires nothing now, why.
     zones:    by whose clocks it goes; the first one is that in which its ticks are shown.
     has_more: there are more than these in the range.
     """
@@ -123,24 +124,9 @@ def trigger_from(
     if interval is not None:
         return every(interval, anchor=anchor)
     if instants is not None:
-        return at(*(instant("at", text) for text in instants))
+        return at(*(instant_of("at", text, tz) for text in instants))
     assert expression is not None
     return cron(expression, tz=tz)
-
-
-def instant(option: str, text: str, zone: str = "UTC") -> datetime:
-    """Return the instant that an option says; without an offset it is by the clock of ``zone``.
-
-    Raises: BadOption.
-    """
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        why = "must be ISO 8601, for instance 2027-01-31T08:00Z"
-        raise BadOption(option, text, why) from error
-    return (found.replace(tzinfo=zone_info(zone)) if found.tzinfo is None else found).astimezone(
-        UTC
-    )
 
 
 # -- the ticks that are asked for --------------------------------------------
@@ -156,11 +142,11 @@ class _Asked:
     calendar: bool
 
     def begin(self, zone: str) -> datetime | None:
-        return None if self.since is None else instant("from", self.since, zone)
+        return None if self.since is None else instant_of("from", self.since, zone)
 
     def end(self, zone: str) -> datetime | None:
         if self.until is not None:
-            return instant("to", self.until, zone)
+            return instant_of("to", self.until, zone)
         if not self.calendar:
             return None
         begin = (self.begin(zone) or datetime.now(UTC)).astimezone(zone_info(zone))
@@ -170,12 +156,11 @@ class _Asked:
         return self.count or (COUNT if end is None else RANGE_MAX)
 
     def shown(
-        self, trigger: Trigger, name: str | None, ticks: list[ComingTick], end: datetime | None
+        self, trigger: Trigger, says: str, ticks: list[ComingTick], end: datetime | None
     ) -> Preview:
         """Return the preview, without the tick that only shows whether a range has more."""
         most, zones = self.most(end), zones_in(trigger)
         has_more = end is not None and self.count is None and len(ticks) > most
-        says = describe(trigger, name)
         return Preview(says, zones, zone_info(zones[0]), ticks[:most], has_more)
 
 
@@ -186,7 +171,10 @@ async def _of_schedule(client: Client, name: str, asked: _Asked) -> Preview:
     zone = zones_in(trigger)[0]
     begin, end = asked.begin(zone), asked.end(zone)
     ticks = await client.schedules.preview(name, since=begin, until=end, count=asked.most(end) + 1)
-    return asked.shown(trigger, name, ticks, end)
+    says = describe(trigger, name)
+    if row.status is not Status.ACTIVE:
+        says += f"\nbut it is {row.status}" + (f": {row.why}" if row.why else "")
+    return asked.shown(trigger, says, ticks, end)
 
 
 def _of_trigger(trigger: Trigger, asked: _Asked) -> Preview:
@@ -194,7 +182,7 @@ def _of_trigger(trigger: Trigger, asked: _Asked) -> Preview:
     begin, end = asked.begin(zone) or datetime.now(UTC), asked.end(zone)
     rule, compiled = ScheduleRule(trigger=trigger), compile_trigger(trigger, "preview")
     ticks = coming("preview", rule, compiled, begin, end, asked.most(end) + 1)
-    return asked.shown(trigger, None, ticks, end)
+    return asked.shown(trigger, describe(trigger), ticks, end)
 
 
 def _month_after(day: datetime) -> datetime:

@@ -1,5 +1,6 @@
 """``windlass schedules …``: look at schedules, and act on them."""
 
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
@@ -9,9 +10,9 @@ from msgspec import UNSET, UnsetType
 
 from windlass.app import App
 from windlass.cli import preview
-from windlass.cli.options import AsJson, Store, ask, json_object
+from windlass.cli.options import AsJson, Store, ask, instant_of, json_object
 from windlass.cli.output import decoded, print_facts, print_json, print_table
-from windlass.cli.preview import AtInstants, CronText, EverySeconds, Zone, instant, trigger_from
+from windlass.cli.preview import AtInstants, CronText, EverySeconds, Zone, trigger_from
 from windlass.cli.target import load_app
 from windlass.core.schedules import CODE, Schedule
 from windlass.core.ticks import call_of
@@ -125,7 +126,7 @@ def fires(
 
     Exit code: 0, 1 if there is no such schedule, 3 without a store.
     """
-    until = None if before is None else instant("before", before)
+    until = None if before is None else instant_of("before", before)
 
     async def look(client: Client) -> list[Fire]:
         found = await client.schedules.fires(name, limit=limit, before=until)
@@ -168,6 +169,7 @@ def add(
 ) -> int:
     """Make a schedule, or a new version of the one of its name.
 
+    One that stands in the code under this name comes back when a scheduler starts.
     Exit code: 0, 2 for a mistake in the trigger or the arguments, 3 without a store.
     """
     app = load_app(target)
@@ -176,8 +178,8 @@ def add(
     schedule = Schedule(
         trigger_from(expression, tz, interval, instants, anchor=None),
         arguments=json_object("arguments", arguments),
-        start=None if start is None else instant("start", start),
-        end=None if end is None else instant("end", end),
+        start=None if start is None else instant_of("start", start, tz),
+        end=None if end is None else instant_of("end", end, tz),
         window=window,
         overlap=overlap,
         catch_up=catch_up,
@@ -187,6 +189,9 @@ def add(
         tags=tag or (),
         grace=_grace(grace),
     )
+    if name in _names_in_code(app):
+        told = "note: the code has a schedule {!r}, which comes back when a scheduler starts"
+        print(told.format(name), file=sys.stderr)
     try:
         row = app.schedules.put(name, app.task_named(task), schedule)
     finally:
@@ -273,6 +278,10 @@ def _act(
         for row in rows:
             print(f"{row.name} {row.status}")
     return 0
+
+
+def _names_in_code(app: App) -> set[str]:
+    return {each.name or spec.name for spec in app.specs.values() for each in spec.schedules}
 
 
 async def _page(

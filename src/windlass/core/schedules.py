@@ -181,7 +181,7 @@ def defined(
     if existing is None or existing.status is Status.REMOVED:
         fresh = _version(existing, draft, now)
         return SchedulePlan(_active(fresh))
-    if existing.declared == print_of(draft):
+    if (existing.declared, existing.origin) == (print_of(draft), draft.origin):
         return None
     row = _version(existing, draft, existing.anchor_at)
     fires: tuple[Fire, ...] = ()

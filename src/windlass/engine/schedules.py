@@ -179,12 +179,15 @@ class ScheduleClient:
     ) -> tuple[ScheduleRow, list[BackfillItem]]:
         """Return what a backfill would do with each tick of its range; nothing is written.
 
-        Raises: ScheduleNotFound, BadOption, ScheduleFault.
+        Raises: ScheduleNotFound, BadOption, BrokenSchedule.
         """
         row = await self.get(request.schedule)
         limit = 2 * BACKFILL_TICKS_MAX  # who has more than that is refused for its ticks anyway
         started = await self._schedules.started(row.name, request.since, request.until, limit)
-        return row, decide_backfill.backfill_items(row, request, started)
+        try:
+            return row, decide_backfill.backfill_items(row, request, started)
+        except ScheduleFault as error:
+            raise BrokenSchedule(row.name, str(error)) from error
 
     async def backfill(
         self, request: BackfillRequest, new_id: Callable[[], JobId]
@@ -193,7 +196,7 @@ class ScheduleClient:
 
         Up to BACKFILL_BATCH_MAX jobs go in one transaction.  The same request again goes on
         where it was broken off.
-        Raises: ScheduleNotFound, BadOption, ScheduleFault, StoreUnavailable.
+        Raises: ScheduleNotFound, BadOption, BrokenSchedule, StoreUnavailable.
         """
         row, items = await self.plan_backfill(request)
         jobs = decide_backfill.backfill_requests(row, request, items, new_id)
