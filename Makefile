@@ -1,8 +1,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SEEDS ?= 0:20000
+KILLS ?= 50
+STOPS ?= 30
 
-.PHONY: help demo test check servers docs bench simulate
+.PHONY: help demo test check servers docs bench simulate schedulers
 help:  ## list what can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
@@ -22,6 +24,10 @@ docs: .venv/installed  ## write docs/reference anew from the code
 
 simulate: .venv/installed  ## the long simulation; SEEDS=from:to
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+schedulers: .venv/installed servers  ## leaders killed and paused, on PostgreSQL and through a pooler; KILLS= STOPS=
+	$(BIN)/python -m tests.e2e.campaign --store postgres --kills $(KILLS) --stops $(STOPS)
+	$(BIN)/python -m tests.e2e.campaign --store pooled --kills $(KILLS) --stops $(STOPS)
 
 bench: .venv/installed servers  ## this machine's figures, without peers (benchmarks/README.md)
 	$(BIN)/python benchmarks/figures.py
