@@ -2,8 +2,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 SEEDS ?= 0:20000
 CASES ?= 1000000
+KILLS ?= 50
+STOPS ?= 30
 
-.PHONY: help demo test check servers docs bench simulate cron-oracle
+.PHONY: help demo test check servers docs bench simulate cron-oracle schedulers
 help:  ## list what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
@@ -26,6 +28,10 @@ simulate: .venv/installed  ## the long simulation; SEEDS=from:to
 
 cron-oracle: .venv/installed  ## cron against a slow, plain reading of clocks; CASES=n
 	$(BIN)/python -m tests.oracle --cases $(CASES)
+
+schedulers: .venv/installed servers  ## leaders killed and paused, on PostgreSQL and through a pooler; KILLS= STOPS=
+	$(BIN)/python -m tests.e2e.campaign --store postgres --kills $(KILLS) --stops $(STOPS)
+	$(BIN)/python -m tests.e2e.campaign --store pooled --kills $(KILLS) --stops $(STOPS)
 
 bench: .venv/installed servers  ## this machine's figures, without peers (benchmarks/README.md)
 	$(BIN)/python benchmarks/figures.py

@@ -1,4 +1,4 @@
-"""Real worker processes that tests start, stop, kill and pause."""
+"""Real worker and scheduler processes that tests start, stop, kill and pause."""
 
 import contextlib
 import os
@@ -43,12 +43,12 @@ class Fleet:
             self.kill(worker)
 
     def start(
-        self, *options: str, target: str = "tests.e2e.fleet_app:app"
+        self, *options: str, target: str = "tests.e2e.fleet_app:app", command: str = "worker"
     ) -> subprocess.Popen[bytes]:
-        """Start one worker process; its log is kept in the folder."""
-        log = (self.folder / f"worker-{len(self.workers)}.log").open("wb")
+        """Start one worker process, or one of another command; its log is kept in the folder."""
+        log = self.log_of(len(self.workers)).open("wb")
         worker = subprocess.Popen(
-            [sys.executable, "-m", "windlass", "worker", target, *options],
+            [sys.executable, "-m", "windlass", command, target, *options],
             cwd=ROOT,
             env=self.env,
             stdout=log,
@@ -69,6 +69,10 @@ class Fleet:
         """Stop a worker with SIGTERM and return its exit code."""
         worker.terminate()
         return worker.wait(timeout_s)
+
+    def log_of(self, number: int) -> Path:
+        """Return the log of the process that was started as the ``number``-th, from 0."""
+        return self.folder / f"worker-{number}.log"
 
     def logs(self) -> str:
         """Return what all workers have written, for a failing test's message."""

@@ -21,11 +21,13 @@ from windlass.model.holds import HoldId, HoldRequest
 from windlass.model.jobs import JobFilter, Reason, State, WorkerId
 from windlass.model.limits import Limits
 from windlass.model.progress import ProgressReport
+from windlass.model.schedules import SchedulePlan
 from windlass.model.topics import queue_topic
 from windlass.portal import drive
-from windlass.ports import Store
+from windlass.ports import Schedules, Store
 from windlass.stores.sqlite import SqliteStore, writer
 from windlass.stores.sqlite.migrations import MIGRATIONS, NEWEST
+from windlass.testing.contracts.schedules import make_plan, make_row
 from windlass.testing.contracts.world import (
     ALICE,
     LEASE_S,
@@ -334,4 +336,30 @@ def test_without_an_event_loop_no_method_of_the_store_suspends(tmp_path: Path) -
     call("close")
 
     verbs = {name for name, _ in inspect.getmembers(Store) if not name.startswith("_")}
+    assert called == verbs - {"schedules"}  # they have verbs of their own
+
+
+def test_without_an_event_loop_no_method_of_the_schedules_suspends(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "a.db")
+    drive(store.open())
+    called = set()
+
+    def call(name: str, *arguments: object, **named: object) -> object:
+        called.add(name)
+        return drive(getattr(store.schedules, name)(*arguments, **named))
+
+    now = drive(store.schedules.find([])).now
+    call("save", [SchedulePlan(make_row(now))])
+    call("find", ["nightly"])
+    call("page", limit=9)
+    call("due", 9)
+    call("lead", "one", 5.0)
+    assert call("fire", [make_plan(make_row(now), now)], leader="one", term=1) == [True]
+    call("leader")
+    call("resign", "one")
+    call("fires", "nightly", limit=9)
+    call("prune", 0.0, 9)
+    drive(store.close())
+
+    verbs = {name for name, _ in inspect.getmembers(Schedules) if not name.startswith("_")}
     assert called == verbs

@@ -6,6 +6,7 @@ and no transaction is ever open while user code runs.
 """
 
 import asyncio
+import logging
 import random
 import threading
 import time
@@ -18,10 +19,13 @@ import apsw
 
 from windlass.errors import StoreUnavailable
 from windlass.stores.sqlite.connection import known_trouble, rolled_back_on_error
+from windlass.stores.sqlite.holder import holder_of
 
+log = logging.getLogger("windlass.sqlite")
 T = TypeVar("T")
 
 LOCK_WAIT_S = 30.0
+LOCK_WARNING_S = 2.0  # a transaction takes milliseconds: who holds the lock for long hangs
 RETRY_LEAST_S, RETRY_MOST_S = 0.000_2, 0.003
 GROUP_MAX = 256
 
@@ -71,6 +75,7 @@ class Writer:
         self._pending: deque[_Pending] = deque()
         self._is_pumping = False
         self._waiting_since: float | None = None
+        self._has_warned = False
         self._committer: ThreadPoolExecutor | None = None
         self._quiet: asyncio.Future[None] | None = None
 
@@ -216,10 +221,14 @@ class Writer:
 
     def _wait_for_turn(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._waiting_since is None:
-            self._waiting_since = loop.time()
-        if loop.time() - self._waiting_since > LOCK_WAIT_S:
+            self._waiting_since, self._has_warned = loop.time(), False
+        waited_s = loop.time() - self._waiting_since
+        if waited_s > LOCK_WAIT_S:
             self._refuse(self._locked_out())
             return
+        if waited_s > LOCK_WARNING_S and not self._has_warned:
+            self._has_warned = True
+            log.warning("%s: %s", self._url, self._say_who(waited_s))
         loop.call_later(random.uniform(RETRY_LEAST_S, RETRY_MOST_S), self._pump, loop)
 
     def _refuse(self, error: BaseException) -> None:
@@ -249,7 +258,12 @@ class Writer:
         return True
 
     def _locked_out(self) -> StoreUnavailable:
-        return StoreUnavailable(self._url, f"its lock was not free for {LOCK_WAIT_S:g} s")
+        return StoreUnavailable(self._url, self._say_who(LOCK_WAIT_S))
+
+    def _say_who(self, waited_s: float) -> str:
+        holder = holder_of(self._connection.filename)
+        held_by = "" if holder is None else f": {holder} holds it, and all others wait"
+        return f"its lock was not free for {waited_s:.2g} s{held_by}"
 
     def _told(self, error: BaseException) -> BaseException:
         known = known_trouble(error, self._url) if isinstance(error, apsw.Error) else None
