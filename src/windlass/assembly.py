@@ -40,6 +40,8 @@ from windlass.ports import Executor, Store
 
 log = logging.getLogger("windlass.scheduler")
 
+SPIN_S = 0.002  # some two thousandths of a processor for a schedule of one second
+
 
 @dataclass(frozen=True, slots=True)
 class Scheduling:
@@ -70,6 +72,7 @@ async def scheduling_in(
         lease_s=settings.scheduler_lease_s,
         sweep_s=settings.scheduler_sweep_s,
         retention_s=settings.retention_s,
+        spin_s=SPIN_S,
     )
     yield Scheduler(
         store,

@@ -203,8 +203,11 @@ class Schedules(Protocol):
         """
         ...
 
-    async def due(self, limit: int) -> DueSchedules:
-        """Return what is due, the longest due first, or when the next one will be."""
+    async def due(self, limit: int, ahead_s: float = 0.0) -> DueSchedules:
+        """Return what is due, the longest due first, or when the next one will be.
+
+        ahead_s: also what will be due within this time.
+        """
         ...
 
     async def fire(self, plans: Sequence[SchedulePlan], *, leader: str, term: int) -> list[bool]:
@@ -271,10 +274,11 @@ class Schedules(Protocol):
         """Return who leads, or led last; None if nobody ever did."""
         ...
 
-    async def prune(self, older_than_s: float, limit: int) -> int:
+    async def prune(self, older_than_s: float, limit: int, *, leader: str, term: int) -> int:
         """Forget up to ``limit`` outcomes that were written that long ago; count them.
 
         Backfills of that age are forgotten with their last job.
+        Raises: LeaderLost, StoreUnavailable; with nothing forgotten.
         """
         ...
 

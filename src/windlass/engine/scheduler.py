@@ -6,9 +6,11 @@ proves.  A wake-up that is lost costs a sweep; a leader that is lost costs its l
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from windlass.core.planner import Planned, plan
@@ -24,7 +26,7 @@ from windlass.errors import (
     UnavailableError,
     WindlassError,
 )
-from windlass.model.jobs import JobId
+from windlass.model.jobs import LIVE, JobId
 from windlass.model.notices import Notice, NoticeKind
 from windlass.model.schedules import (
     FIRE_BATCH_MAX,
@@ -47,6 +49,9 @@ MARGIN = 0.1  # the share of a lease at its end that is never trusted
 RENEWALS = 3  # in each lease
 AGAIN_S = 0.2  # after an outage
 DUE_MAX = 5 * FIRE_BATCH_MAX  # read at once, so that planning and writing can overlap
+AHEAD_S = 0.006  # what is due so soon is read before it is
+SPIN_INTERVAL_S = 0.1
+SPINS_MAX = 5_000
 BREATHE_EACH = 32  # plans, about a millisecond: then whoever else is in this loop has a turn
 BROKEN_S = 3.0  # after a defect
 STANDBY_S = 0.3  # how long another may lead unseen: who resigns may not be heard
@@ -63,11 +68,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SchedulerOptions:
-    """How a scheduler behaves.  Seconds; the settings of the same names say more."""
+    """How a scheduler behaves.  Seconds; the settings of the same names say more.
+
+    spin_s: so long before a tick it does not sleep but yields, since timers come late.
+    """
 
     lease_s: float = 5.0
     sweep_s: float = 60.0
     retention_s: float | None = None
+    spin_s: float = 0.0
 
 
 class Scheduler:
@@ -109,6 +118,7 @@ class Scheduler:
         self._trusted_until = 0.0
         self._renew_at = 0.0
         self._prune_at = 0.0
+        self._spun_at = -math.inf
         self._standby_s = 0.0  # how long another may lead, before this one asks again
         self._told = ("", 0)  # the leader and the term that the log knows of
         self._trouble = Trouble(log)
@@ -231,9 +241,10 @@ class Scheduler:
             page = await self._answered(
                 self._schedules.page(limit=SAVE_BATCH_MAX, after=after, status=Status.HELD)
             )
-            again = [row for row in map(retried, page.rows) if row is not None]
-            if again:
-                await self._answered(self._schedules.save([SchedulePlan(row) for row in again]))
+            again = [SchedulePlan(row) for row in map(retried, page.rows) if row is not None]
+            if again and self._term is not None:
+                writing = self._schedules.fire(again, leader=self._leader, term=self._term)
+                await self._answered(writing)
             self._pulse.beat()
             if len(page.rows) < SAVE_BATCH_MAX:
                 return
@@ -243,14 +254,48 @@ class Scheduler:
 
     async def _serve(self) -> float:
         """Fire what is due; return after how many seconds there is more to do."""
-        due = await self._answered(self._schedules.due(DUE_MAX))
+        due = await self._answered(self._schedules.due(DUE_MAX, AHEAD_S))
+        if due.schedules:
+            due = await self._when_due(due)
         if due.schedules:
             await self._fire_all(due)
             return 0.0
         await self._prune()
         next_s = self._options.sweep_s if due.next_due_s is None else due.next_due_s
         left_s = self._renew_at - self._now()
-        return max(0.0, min(next_s, left_s, self._options.sweep_s))
+        return max(0.0, min(next_s - AHEAD_S, left_s, self._options.sweep_s))
+
+    async def _when_due(self, read: DueSchedules) -> DueSchedules:
+        """Wait until the first of what was read ahead is due; return what is due then.
+
+        It is read ahead so that nothing but the write stands between the instant and the job.
+        Never early: what has passed here since the answer came has passed for the store too.
+        """
+        received_at = self._now()
+        first = min(each.row.due_at for each in read.schedules if each.row.due_at is not None)
+        wait_s = (first - read.now).total_seconds()
+        if wait_s > 0:
+            await self._sleep_until(received_at + wait_s)
+        elapsed = timedelta(seconds=self._now() - received_at)
+        now = max(first, read.now + elapsed) if wait_s > 0 else read.now
+        due = [one for one in read.schedules if one.row.due_at and one.row.due_at <= now]
+        if wait_s > 0 and any(job.state in LIVE for one in due for job in one.recent):
+            return await self._answered(self._schedules.due(DUE_MAX))  # they may just have ended
+        return DueSchedules(now, tuple(due), None if due else 0.0)
+
+    async def _sleep_until(self, instant: float) -> None:
+        """Sleep; at the very end only let others have their turns, for timers are coarse."""
+        spin_s = self._options.spin_s
+        if self._now() - self._spun_at < SPIN_INTERVAL_S:
+            spin_s = 0.0  # where instants come thick and fast it would cost too much
+        if (left_s := instant - self._now() - spin_s) > 0:
+            await asyncio.sleep(left_s)
+        for _ in range(SPINS_MAX if spin_s else 0):
+            if self._now() >= instant:
+                break
+            self._spun_at = self._now()
+            await asyncio.sleep(0)
+        await asyncio.sleep(max(0.0, instant - self._now()))
 
     async def _fire_all(self, due: DueSchedules) -> None:
         """Write what becomes of what is due; while one batch is written, the next is planned."""
@@ -364,7 +409,10 @@ class Scheduler:
         if self._options.retention_s is None or self._now() < self._prune_at:
             return
         self._prune_at = self._now() + PRUNE_INTERVAL_S  # also if it fails
-        pruning = self._schedules.prune(self._options.retention_s, PRUNE_LIMIT)
+        assert self._term is not None
+        pruning = self._schedules.prune(
+            self._options.retention_s, PRUNE_LIMIT, leader=self._leader, term=self._term
+        )
         if await self._answered(pruning) == PRUNE_LIMIT:
             self._prune_at = self._now()
 

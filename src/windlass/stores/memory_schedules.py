@@ -90,7 +90,7 @@ class MemorySchedules:
                 fire = with_(fire, job_id=self._insert(requests[fire.job_id]))
             self._data.fires[key] = fire
 
-    async def due(self, limit: int) -> DueSchedules:
+    async def due(self, limit: int, ahead_s: float = 0.0) -> DueSchedules:
         """Return what is due, the longest due first, or when the next one will be."""
         now = self._clock.now()
         waiting = [
@@ -98,7 +98,8 @@ class MemorySchedules:
             for row in self._data.schedules.values()
             if row.due_at is not None
         ]
-        due = [name for due_at, name in sorted(waiting) if due_at <= now][:limit]
+        until = now + timedelta(seconds=ahead_s)
+        due = [name for due_at, name in sorted(waiting) if due_at <= until][:limit]
         if not due:
             next_at = min(waiting, default=(None, ""))[0]
             next_s = None if next_at is None else (next_at - now).total_seconds()
@@ -121,10 +122,13 @@ class MemorySchedules:
     async def fire(self, plans: Sequence[SchedulePlan], *, leader: str, term: int) -> list[bool]:
         """Write plans under the leader's term, each if its row is still what it was made from."""
         assert len(plans) <= FIRE_BATCH_MAX
+        self._check_term(leader, term)
+        return [self._write(plan) for plan in plans]
+
+    def _check_term(self, leader: str, term: int) -> None:
         stands = self._data.leader
         if stands is None or stands[:2] != (leader, term) or stands[2] <= self._clock.now():
             raise LeaderLost(leader, term)
-        return [self._write(plan) for plan in plans]
 
     async def fires(self, name: str, *, limit: int, before: datetime | None = None) -> list[Fire]:
         """Return the outcomes of a schedule's ticks, newest first."""
@@ -217,8 +221,9 @@ class MemorySchedules:
         leader, term, until = self._data.leader
         return Leadership(leader, term, False, (until - self._clock.now()).total_seconds())
 
-    async def prune(self, older_than_s: float, limit: int) -> int:
+    async def prune(self, older_than_s: float, limit: int, *, leader: str, term: int) -> int:
         """Forget outcomes that were written that long ago; count them."""
+        self._check_term(leader, term)
         before = self._clock.now() - timedelta(seconds=older_than_s)
         old = [key for key, fire in self._data.fires.items() if fire.decided_at < before]
         for key in old[:limit]:

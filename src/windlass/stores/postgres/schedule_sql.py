@@ -81,7 +81,8 @@ RETURNING stored.name
 FIND_DUE = f"""
 SELECT now(), {SCHEDULE_COLUMNS}, recent
   FROM (SELECT * FROM windlass_schedules
-         WHERE due_at <= now() ORDER BY due_at, name LIMIT $1) AS due
+         WHERE due_at <= now() + make_interval(secs => $2)
+         ORDER BY due_at, name LIMIT $1) AS due
   LEFT JOIN LATERAL (
        SELECT array_agg(ROW (job_id, fire_at, state) ORDER BY fire_at DESC) AS recent
          FROM (SELECT fires.job_id, fires.fire_at, jobs.state
@@ -145,6 +146,7 @@ LIMIT_IDLE = "SET LOCAL idle_in_transaction_session_timeout = '2s'"
 
 # Fires reach their rows by name; without statistics the planner would read all schedules.
 BEGIN_FIRE = f"""
+BEGIN;
 {LIMIT_IDLE};
 SET LOCAL enable_seqscan = off;
 SET LOCAL enable_hashjoin = off;

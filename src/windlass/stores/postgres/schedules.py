@@ -83,12 +83,12 @@ class PostgresSchedules:
 
         return await self._pool.run(save)
 
-    async def due(self, limit: int) -> DueSchedules:
+    async def due(self, limit: int, ahead_s: float = 0.0) -> DueSchedules:
         """Return what is due, the longest due first, or when the next one will be."""
 
         async def look(connection: Connection) -> DueSchedules:
             async with connection.transaction():
-                rows = await connection.fetch(sql.FIND_DUE, limit)
+                rows = await connection.fetch(sql.FIND_DUE, limit, ahead_s)
                 if not rows:
                     [[now, next_s]] = await connection.fetch(sql.NEXT_DUE)
                     return DueSchedules(now, next_due_s=next_s)
@@ -100,18 +100,22 @@ class PostgresSchedules:
         """Write plans under the leader's term, each if its row is still what it was made from."""
         assert len(plans) <= FIRE_BATCH_MAX
 
-        async def fire(connection: Connection) -> list[bool]:
-            async with connection.transaction():
-                await connection.execute(sql.BEGIN_FIRE)
-                if not await connection.fetch(sql.LOCK_TERM, leader, term):
-                    raise LeaderLost(leader, term)
-                rows = sorted((plan.row for plan in plans), key=lambda row: row.name)
-                moved = await connection.fetch(sql.ADVANCE_SCHEDULES, *_progress_columns(rows))
-                names = {name for (name,) in moved}
-                await _record(connection, [plan for plan in plans if plan.row.name in names])
-            return [plan.row.name in names for plan in plans]
+        async def fire(connection: Connection) -> set[str] | None:
+            await connection.execute(sql.BEGIN_FIRE)
+            if not await connection.fetch(sql.LOCK_TERM, leader, term):
+                await connection.execute("ROLLBACK")
+                return None
+            rows = sorted((plan.row for plan in plans), key=lambda row: row.name)
+            moved = await connection.fetch(sql.ADVANCE_SCHEDULES, *_progress_columns(rows))
+            names = {name for (name,) in moved}
+            await _record(connection, [plan for plan in plans if plan.row.name in names])
+            await connection.execute("COMMIT")
+            return names
 
-        return await self._pool.run(fire)
+        fired = await self._pool.run(fire)
+        if fired is None:
+            raise LeaderLost(leader, term)
+        return [plan.row.name in fired for plan in plans]
 
     async def fires(self, name: str, *, limit: int, before: datetime | None = None) -> list[Fire]:
         """Return the outcomes of a schedule's ticks, newest first."""
@@ -166,13 +170,24 @@ class PostgresSchedules:
             return Leadership(leader, term, False, left_s)
         return None
 
-    async def prune(self, older_than_s: float, limit: int) -> int:
+    async def prune(self, older_than_s: float, limit: int, *, leader: str, term: int) -> int:
         """Forget outcomes that were written that long ago; count them."""
-        [[pruned]] = await self._write(sql.PRUNE_FIRES, older_than_s, limit)
-        await self._write(sql.PRUNE_SCHEDULES)
-        await self._write(backfills.PRUNE_ITEMS, older_than_s)
-        await self._write(backfills.PRUNE_BACKFILLS, older_than_s)
-        return int(pruned)
+
+        async def prune(connection: Connection) -> int | None:
+            async with connection.transaction():
+                await connection.execute(sql.LIMIT_IDLE)
+                if not await connection.fetch(sql.LOCK_TERM, leader, term):
+                    return None
+                [[pruned]] = await connection.fetch(sql.PRUNE_FIRES, older_than_s, limit)
+                await connection.execute(sql.PRUNE_SCHEDULES)
+                await connection.execute(backfills.PRUNE_ITEMS, older_than_s)
+                await connection.execute(backfills.PRUNE_BACKFILLS, older_than_s)
+            return int(pruned)
+
+        pruned = await self._pool.run(prune)
+        if pruned is None:
+            raise LeaderLost(leader, term)
+        return pruned
 
 
 # -- within a transaction ----------------------------------------------------

@@ -38,7 +38,7 @@ UPDATE windlass_schedules
 # Index: windlass_schedules_due.
 FIND_DUE = f"""
 SELECT {SCHEDULE_COLUMNS} FROM windlass_schedules
- WHERE due_at <= :now ORDER BY due_at, name LIMIT :limit
+ WHERE due_at <= :until ORDER BY due_at, name LIMIT :limit
 """  # noqa: S608
 
 NEXT_DUE = "SELECT min(due_at) FROM windlass_schedules WHERE due_at IS NOT NULL"

@@ -81,10 +81,10 @@ class SqliteSchedules:
         assert len(plans) <= SAVE_BATCH_MAX
         return await self._write(partial(_save, plans))
 
-    async def due(self, limit: int) -> DueSchedules:
+    async def due(self, limit: int, ahead_s: float = 0.0) -> DueSchedules:
         """Return what is due, the longest due first, or when the next one will be."""
         now = self._now()
-        rows = self._read(sql.FIND_DUE, now=now, limit=limit)
+        rows = self._read(sql.FIND_DUE, until=now + us_of(ahead_s), limit=limit)
         if not rows:
             [[next_due]] = self._read(sql.NEXT_DUE)
             next_s = None if next_due is None else (next_due - now) / SECOND_US
@@ -150,9 +150,9 @@ class SqliteSchedules:
             return Leadership(leader, term, False, (until - self._now()) / SECOND_US)
         return None
 
-    async def prune(self, older_than_s: float, limit: int) -> int:
+    async def prune(self, older_than_s: float, limit: int, *, leader: str, term: int) -> int:
         """Forget outcomes that were written that long ago; count them."""
-        return await self._write(partial(_prune, us_of(older_than_s), limit))
+        return await self._write(partial(_prune, us_of(older_than_s), limit, leader, term))
 
 
 # -- operations --------------------------------------------------------------
@@ -180,9 +180,7 @@ def _is_edited(row: ScheduleRow, transaction: Transaction) -> bool:
 def _fire(
     plans: Sequence[SchedulePlan], leader: str, term: int, transaction: Transaction
 ) -> list[bool]:
-    standing = transaction.execute(sql.FIND_LEADER).fetchall()
-    if not standing or standing[0][:2] != (leader, term) or standing[0][2] <= transaction.now:
-        raise LeaderLost(leader, term)
+    _check_term(leader, term, transaction)
     fired = []
     for plan in plans:
         row = plan.row
@@ -192,6 +190,12 @@ def _fire(
         if fired[-1]:
             _record(plan, transaction)
     return fired
+
+
+def _check_term(leader: str, term: int, transaction: Transaction) -> None:
+    standing = transaction.execute(sql.FIND_LEADER).fetchall()
+    if not standing or standing[0][:2] != (leader, term) or standing[0][2] <= transaction.now:
+        raise LeaderLost(leader, term)
 
 
 def _record(plan: SchedulePlan, transaction: Transaction) -> None:
@@ -221,7 +225,8 @@ def _resign(leader: str, transaction: Transaction) -> None:
         transaction.topics.add(SCHEDULES)
 
 
-def _prune(older_than_us: int, limit: int, transaction: Transaction) -> int:
+def _prune(older_than_us: int, limit: int, leader: str, term: int, transaction: Transaction) -> int:
+    _check_term(leader, term, transaction)
     before = transaction.now - older_than_us
     transaction.execute(sql.PRUNE_FIRES, {"before": before, "limit": limit})
     pruned = transaction.changes()

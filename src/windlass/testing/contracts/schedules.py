@@ -113,6 +113,12 @@ async def fire_as(store: Store, leader: str, term: int, *plans: SchedulePlan) ->
     return await store.schedules.fire(plans, leader=leader, term=term)
 
 
+async def prune(store: Store, older_than_s: float, limit: int) -> int:
+    """Forget old outcomes, as the leader that it becomes."""
+    term = await led(store)
+    return await store.schedules.prune(older_than_s, limit, leader="one", term=term)
+
+
 class ScheduleContract:
     """What every store promises of schedules."""
 
@@ -269,6 +275,8 @@ class ScheduleContract:
             plan = make_plan(stored, stored.cursor_at)
             with pytest.raises(LeaderLost):
                 await fire_as(store, "one", 1, plan)
+            with pytest.raises(LeaderLost):
+                await store.schedules.prune(1.0, 9, leader="one", term=1)
             term = await led(store, "one")
             for leader, wrong in (("two", term), ("one", term - 1), ("one", term + 1)):
                 with pytest.raises(LeaderLost):
@@ -387,8 +395,8 @@ class ScheduleContract:
                 skips[1],
                 skips[0],
             ]
-            assert await store.schedules.prune(86_400.0 * 1.5, 1) == 1
-            assert await store.schedules.prune(86_400.0 * 1.5, 9) == 1
+            assert await prune(store, 86_400.0 * 1.5, 1) == 1
+            assert await prune(store, 86_400.0 * 1.5, 9) == 1
             assert await store.schedules.fires("nightly", limit=9) == [span, skips[2]]
 
     async def test_a_removed_schedule_is_forgotten_with_its_last_outcome(
@@ -400,9 +408,9 @@ class ScheduleContract:
             fires = (make_fire(stored, tick, None),)
             dead = with_(stored, revision=2, status=Status.REMOVED, next_at=None, due_at=None)
             assert await store.schedules.save([SchedulePlan(dead, fires)]) == [True]
-            await store.schedules.prune(86_400.0 * 3, 9)
+            await prune(store, 86_400.0 * 3, 9)
             assert (await store.schedules.find(["nightly"])).rows == (dead,)
-            await store.schedules.prune(86_400.0, 9)
+            await prune(store, 86_400.0, 9)
 
             assert (await store.schedules.find(["nightly"])).rows == ()
 
@@ -543,10 +551,10 @@ class BackfillContract:
             [claim] = await claim_all(store)
             assert await finish(store, claim, Succeeded(None))
             await world.advance(20.0)
-            await store.schedules.prune(10.0, 9)
+            await prune(store, 10.0, 9)
             assert len(await store.schedules.backfills(limit=9)) == 1
             assert await store.delete([nth_id(1)]) == 1
-            await store.schedules.prune(10.0, 9)
+            await prune(store, 10.0, 9)
 
             assert await store.schedules.backfills(limit=9) == []
             assert await store.schedules.backfill_jobs(make_backfill().id) == []
