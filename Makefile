@@ -3,10 +3,11 @@ BIN := .venv/bin
 SEEDS ?= 0:20000
 KILLS ?= 50
 STOPS ?= 30
+CASES ?= 1000000
 
-.PHONY: help demo test check servers docs bench simulate schedulers
+.PHONY: help demo test check servers docs bench simulate schedulers cron-oracle
 help:  ## list what can be made
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
 demo: .venv/core  ## the main job on real input: two workers, one killed half way
 	$(BIN)/python -m windlass demo
@@ -28,6 +29,9 @@ simulate: .venv/installed  ## the long simulation; SEEDS=from:to
 schedulers: .venv/installed servers  ## leaders killed and paused, on PostgreSQL and through a pooler; KILLS= STOPS=
 	$(BIN)/python -m tests.e2e.campaign --store postgres --kills $(KILLS) --stops $(STOPS)
 	$(BIN)/python -m tests.e2e.campaign --store pooled --kills $(KILLS) --stops $(STOPS)
+
+cron-oracle: .venv/installed  ## cron against a slow, plain reading of clocks; CASES=n
+	$(BIN)/python -m tests.oracle --cases $(CASES)
 
 bench: .venv/installed servers  ## this machine's figures, without peers (benchmarks/README.md)
 	$(BIN)/python benchmarks/figures.py

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import psutil
@@ -35,8 +36,9 @@ IDLE_S = 10.0
 class Bench:
     """One fresh store, and worker processes on it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, log: Path) -> None:
         self.url = url
+        self.log = log
         self.app = App(url)
         self.app.migrate()
 
@@ -57,14 +59,16 @@ class Bench:
 
     @contextmanager
     def worker(self, concurrency: int, app: str = "app") -> Iterator[psutil.Process]:
-        """Run a worker process."""
+        """Run a worker process, whose log is a file."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith("WINDLASS_")}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "windlass", "worker", f"figures_app:{app}",
-             "--concurrency", str(concurrency), "--log-level", "warning"],
-            cwd=ROOT / "benchmarks",
-            env={**clean, "WINDLASS_STORE": self.url, "WINDLASS_CLAIM_BATCH": "1000"},
-        )  # fmt: skip
+        with self.log.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "windlass", "worker", f"figures_app:{app}",
+                 "--concurrency", str(concurrency), "--log-level", "info"],
+                cwd=ROOT / "benchmarks",
+                env={**clean, "WINDLASS_STORE": self.url, "WINDLASS_CLAIM_BATCH": "1000"},
+                stderr=log,
+            )  # fmt: skip
         try:
             yield psutil.Process(process.pid)
         finally:
@@ -93,11 +97,11 @@ def enqueue_in_bulk(bench: Bench) -> float:
     return BULK / (time.perf_counter() - start)
 
 
-def drain(count: int, task: str = "noop", app: str = "app") -> Callable[[Bench], float]:
+def drain(size: int, task: str = "noop", app: str = "app") -> Callable[[Bench], float]:
     """Return a measure of jobs per second, from the first start to the last end."""
 
     def measure(bench: Bench) -> float:
-        jobs = bench.app.enqueue_many(bench.requests(count, task))
+        jobs = bench.app.enqueue_many(bench.requests(size, task))
         with bench.worker(1_000, app):
             # To count the jobs again and again would take a processor from the worker.
             while jobs[-1].job().ended_at is None or not bench.idle():
@@ -107,7 +111,9 @@ def drain(count: int, task: str = "noop", app: str = "app") -> Callable[[Bench],
         ends = [job.ended_at for job in bench.app.blocking(lambda c: c.jobs(limit=1_000))]
         end = max(filter(None, ends))
         assert start is not None
-        return count / (end - start).total_seconds()
+        lines = bench.log.read_text().count(" succeeded after ")
+        assert lines == (size if app == "watched" else 0), f"{lines} lines are of attempts"
+        return size / (end - start).total_seconds()
 
     return measure
 
@@ -187,16 +193,17 @@ FIGURES: dict[str, Callable[[Bench], float]] = {
 }
 
 
-def measure(store: str, rounds: int, new_url: Callable[[], str]) -> None:
+def measure(store: str, rounds: int, folder: str, new_url: Callable[[], str]) -> None:
     """Print every figure of one store."""
     for name, figure in FIGURES.items():
         values = []
         for _ in range(rounds):
-            bench = Bench(new_url())
-            try:
-                values.append(figure(bench))
-            finally:
-                bench.close()
+            with tempfile.NamedTemporaryFile(dir=folder) as log:
+                bench = Bench(new_url(), Path(log.name))
+                try:
+                    values.append(figure(bench))
+                finally:
+                    bench.close()
         spread = f"({min(values):,.3g} to {max(values):,.3g})" if len(values) > 1 else ""
         print(f"{store:11} {name:28} {statistics.median(values):>12,.4g} {spread}", flush=True)
 
@@ -211,13 +218,13 @@ def main() -> None:
     rounds = 1 if "--quick" in sys.argv else 5
     only = next((a.removeprefix("--store=") for a in sys.argv if a.startswith("--store=")), None)
     with tempfile.TemporaryDirectory(dir=ROOT) as folder:
-        count = iter(range(10**6))
+        names = (f"b{number}" for number in count())
         if only in (None, "sqlite"):
-            measure("sqlite", rounds, lambda: f"sqlite:///{folder}/{next(count)}.db")
+            measure("sqlite", rounds, folder, lambda: f"sqlite:///{folder}/{next(names)}.db")
         if only in (None, "postgresql"):
             with PostgresServer() as server:
-                name = iter(range(10**6))
-                measure("postgresql", rounds, lambda: server.create_database(f"b{next(name)}"))
+                fresh = (server.create_database(name) for name in names)
+                measure("postgresql", rounds, folder, fresh.__next__)
 
 
 if __name__ == "__main__":

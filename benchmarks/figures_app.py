@@ -29,7 +29,7 @@ async def clock() -> float:
     return time.monotonic()
 
 
-# The same work, watched: logs, metrics, and a limit on another queue.
+# The same work, watched: a log line of each attempt, metrics, and a limit on another queue.
 watched = App()
 watched.task(name="noop")(noop.spec.function)
 watched.task(name="other", queue="other", limits=[Concurrency(1)])(clock.spec.function)

@@ -1,6 +1,8 @@
 """Windlass as a peer of the queue benchmark: copy it into the harness's ``adapters`` folder.
 
-Results and history are kept, in every variant.  ``benchmarks/README.md`` says how to run it.
+Results and history are kept, in every variant.  A watched one has metrics, a log line of each
+attempt, written to a file, and a limit on another queue.  ``benchmarks/README.md`` says how to
+run it.
 """
 
 import asyncio
@@ -9,6 +11,7 @@ import os
 import board
 
 from windlass import App
+from windlass.cli.logs import configure_logging
 
 # A worker process claims up to c jobs at a time.
 CFG = {
@@ -20,35 +23,31 @@ CFG = {
     "p2c1000": {"c": 1000, "procs": 2},
 }
 IO = {"p1c500": {"c": 500}, "p2c250": {"c": 250, "procs": 2}}
+# The harness reads CFG, IO, PRE and META without running the module.
+PRE = {
+    "venv": "windlass",
+    "results": "on",
+    "bulk": True,
+    "w6": {"c": 10},
+    "configs": CFG,
+    "io": IO,
+    "n2": 35000,
+    "n1": 10000,
+}
 META = {
-    "windlass-postgres": {
-        "venv": "windlass",
-        "class": "postgres",
-        "servers": ["pg"],
-        "pending_sql": "select count(*) from windlass_jobs where state in ('queued','running')",
-        "results": "on",
-        "bulk": True,
-        "w6": {"c": 10},
-        "configs": CFG,
-        "io": IO,
-        "n2": 35000,
-        "n1": 10000,
-    },
-    "windlass-sqlite": {
-        "venv": "windlass",
-        "class": "sqlite",
-        "servers": ["sqlite"],
-        "results": "on",
-        "bulk": True,
-        "w6": {"c": 10},
-        "configs": CFG,
-        "io": IO,
-        "n2": 35000,
-        "n1": 10000,
-    },
+    f"windlass-{store}{how}": {**PRE, "class": store, **its_own}
+    for store, its_own in {
+        "sqlite": {"servers": ["sqlite"]},
+        "postgres": {
+            "servers": ["pg"],
+            "pending_sql": "select count(*) from windlass_jobs where state in ('queued','running')",
+        },
+    }.items()
+    for how in ("", "-watched")
 }
 VARIANT = os.environ.get("BENCH_VARIANT", "windlass-sqlite")
-ON_POSTGRES = VARIANT == "windlass-postgres"
+ON_POSTGRES = VARIANT.startswith("windlass-postgres")
+IS_WATCHED = VARIANT.endswith("-watched")
 URL = os.environ["BENCH_PG"] if ON_POSTGRES else f"sqlite:///{os.environ['BENCH_DIR']}/windlass.db"
 app = App(URL, claim_batch=1000, concurrency=1000)
 
@@ -68,6 +67,18 @@ async def io(i: int) -> int:
     return await board.aio(i)
 
 
+if IS_WATCHED:
+    from prometheus_client import CollectorRegistry
+
+    from windlass import Concurrency
+    from windlass.contrib.logging import Logs
+    from windlass.contrib.prometheus import Metrics
+
+    app.task(name="other", queue="other", limits=[Concurrency(1)])(board.anoop)
+    app.observe(Metrics(CollectorRegistry()))
+    app.observe(Logs())
+
+
 TASKS = {"noop": noop, "slow": slow, "io": io}
 
 
@@ -78,6 +89,7 @@ class _Common:
     def worker(self, cfg):
         import uvloop
 
+        configure_logging("info" if IS_WATCHED else "warning")  # to stderr, which is a file
         uvloop.run(app.run_worker(concurrency=cfg["c"]))
 
 

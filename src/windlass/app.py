@@ -37,20 +37,22 @@ from windlass.core.error_observers import ErrorObserver, ErrorObservers
 from windlass.core.ids import JobIds
 from windlass.core.middleware import EnqueueMiddleware, enqueue_through
 from windlass.core.names import check_name
+from windlass.core.references import is_reference
 from windlass.core.retry import Delay, seconds_of
 from windlass.core.serializers import Formats, Serializer, check_serializer
 from windlass.core.tasks import TaskSpec
 from windlass.engine.client import Client
-from windlass.engine.observers import Observer, Observers
+from windlass.engine.large_results import LargeResults
+from windlass.engine.observers import Observer, Observers, check_kinds
 from windlass.engine.scheduler import Scheduler
 from windlass.engine.worker import Worker
 from windlass.errors import BadOption, LifespanBroke
-from windlass.handles import Enqueuer, JobHandle
+from windlass.handles import Enqueuer, JobHandle, raise_unless_succeeded
 from windlass.model.health import Health
 from windlass.model.jobs import Finished, JobId, JobRequest
 from windlass.model.notices import Notice, NoticeKind
 from windlass.operations import Operations
-from windlass.plugins import is_embedded, make_store
+from windlass.plugins import is_embedded, make_large_results, make_store
 from windlass.portal import Portal, drive, loop_is_running
 from windlass.ports import Store
 from windlass.registry import Registry
@@ -140,7 +142,7 @@ class App(Registry):
         spec.signature.use(self._formats)
         spec = replace(
             spec,
-            result_limit_bytes=self.settings.payload_limit_bytes,
+            result_limit_bytes=self.settings.result_limit_bytes,
             needs=spec.needs and spec.needs.under(self._overrides),
             error_observers=self._error_observers,
         )
@@ -209,7 +211,10 @@ class App(Registry):
 
         ``def (notice: Notice) -> None``: called where it happens, in an event loop or in the
         enqueuer's thread, so it must be quick.  What it raises is logged; it changes nothing.
+        Its attribute ``kinds``, if it has one, says which ``NoticeKind``s it wants; else all.
+        Raises: BadOption, for what is no kind.
         """
+        check_kinds(observer)
         self._observers.append(observer)
         return observer
 
@@ -267,6 +272,8 @@ class App(Registry):
 
     def _tell_enqueued(self, requests: Sequence[JobRequest], ids: Sequence[JobId]) -> None:
         observers = Observers(self._observers)
+        if not observers.want(NoticeKind.ENQUEUED):
+            return
         for request, job_id in zip(requests, ids, strict=True):
             if request.id == job_id:  # else a live job with its unique key stood in the way
                 kind, task, queue = NoticeKind.ENQUEUED, request.task, request.queue
@@ -296,7 +303,12 @@ class App(Registry):
         held = list(jobs)
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
         ids = [job.id for job in held]
-        ended = await (await self.client()).wait(ids, timeout_s=timeout_s, known=True)
+        client = await self.client()
+        ended = await client.wait(ids, timeout_s=timeout_s, known=True)
+        if any(is_reference(each.result) for each in ended.values()):
+            for job in held:  # before anything large is fetched in vain
+                raise_unless_succeeded(ended[job.id])
+            ended = await client.whole_all(ended)
         return [job.value_of(ended[job.id]) for job in held]
 
     def as_completed(
@@ -330,6 +342,16 @@ class App(Registry):
             return (await client.wait([job_id], timeout_s=timeout_s, known=True))[job_id]
 
         return self._portal.call(wait)
+
+    def whole(self, finished: Finished) -> Finished:
+        """Return how a job ended with its result, also a large one; blocks."""
+        if not is_reference(finished.result):
+            return finished
+
+        async def fetch() -> Finished:
+            return await (await self.client()).whole(finished)
+
+        return self._portal.call(fetch)
 
     def blocking_each(self, ask: Callable[[Client], AsyncGenerator[T, None]]) -> Iterator[T]:
         """Yield what the client yields, to code that has no event loop; blocks."""
@@ -451,7 +473,7 @@ class App(Registry):
     async def _open(self) -> "_Session":
         store = make_store(self.settings.store, self.settings)
         await store.open()
-        return _Session(store)
+        return _Session(store, make_large_results(self.settings, store.url))
 
     def _inline_client(self) -> Client:
         inline = self._inline
@@ -567,9 +589,9 @@ class App(Registry):
 class _Session:
     """An open store and its client, in one event loop."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, large: LargeResults) -> None:
         self._store = store
-        self.client = Client(store)
+        self.client = Client(store, large)
 
     async def close(self) -> None:
         await self.client.close()

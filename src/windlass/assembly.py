@@ -16,6 +16,7 @@ import msgspec
 
 from windlass.config import Settings
 from windlass.core.tasks import Isolation, TaskSpec
+from windlass.engine.blob_upkeep import BlobUpkeep
 from windlass.engine.components import Components
 from windlass.engine.observers import Observer, Observers
 from windlass.engine.recycle import MemoryBound
@@ -29,7 +30,12 @@ from windlass.model.health import Health
 from windlass.model.jobs import JobId, WorkerId
 from windlass.model.schedules import ScheduleDraft
 from windlass.model.workers import WorkerInfo
-from windlass.plugins import make_executors, make_store, with_dependencies
+from windlass.plugins import (
+    make_executors,
+    make_large_results,
+    make_store,
+    with_dependencies,
+)
 from windlass.ports import Executor, Store
 
 log = logging.getLogger("windlass.scheduler")
@@ -175,7 +181,7 @@ class WorkerPlan:
 class Assembly:
     """A worker with all it stands on.
 
-    Start: watch (health endpoint, systemd), store, resources (the app's lifespan),
+    Start: watch (health endpoint, systemd), store, large results, resources (the app's lifespan),
            dependencies, executors, scheduler, worker.   Stop: the reverse.
     A part may be replaced before the start; its place in the order stays.
     """
@@ -187,6 +193,7 @@ class Assembly:
             [
                 ("watch", self._watched),
                 ("store", self._opened_store),
+                ("large results", self._kept_large_results),
                 ("resources", self._held_resources),
                 ("dependencies", self._shared_dependencies),
                 ("executors", self._started_executors),
@@ -223,6 +230,23 @@ class Assembly:
     async def _opened_store(self) -> AsyncIterator[None]:
         async with opened_store(self._plan.settings) as self._store:
             yield
+
+    @asynccontextmanager
+    async def _kept_large_results(self) -> AsyncIterator[None]:
+        self._large = make_large_results(self._plan.settings, self._store.url)
+        blobs = self._large.blobs
+        if blobs is None:
+            yield
+            return
+        pulse = self._watchdog.pulse("large results")
+        upkeep = BlobUpkeep(self._store, blobs, self._large.space, pulse)
+        looking = asyncio.create_task(upkeep.run(), name="windlass-large-results")
+        try:
+            yield
+        finally:
+            pulse.rest()
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
 
     @asynccontextmanager
     async def _held_resources(self) -> AsyncIterator[None]:
@@ -276,6 +300,7 @@ class Assembly:
             observers=Observers(plan.observers),
             state=self._state,
             watchdog=self._watchdog,
+            large=self._large,
         )
         if self._bound is not None:
             self._bound.ready(self._worker)

@@ -149,6 +149,19 @@ class Settings:
         least=1,
         most=64 * 1024 * 1024,
     )
+    large_results: str = _setting(
+        "",
+        "URL of the place for results above `payload_limit_bytes`: a folder that all processes "
+        "share, `file:///var/lib/results`, or `s3://bucket/prefix`, `gs://bucket/prefix`, "
+        "`az://container/prefix`; without it such a result fails its job.",
+    )
+    large_result_limit_bytes: int = _setting(
+        64 * 1024 * 1024,
+        "Largest size in bytes of an encoded result where `large_results` is set "
+        "(1 to 1,073,741,824).",
+        least=1,
+        most=1024 * 1024 * 1024,
+    )
     serializer: str = _setting(
         JSON,
         "Format of arguments and results for tasks that name none themselves: `json`, `msgpack`, "
@@ -225,6 +238,13 @@ class Settings:
         "`debug`, `info`, `warning` or `error`.",
         choices=("debug", "info", "warning", "error"),
     )
+
+    @property
+    def result_limit_bytes(self) -> int:
+        """How large an encoded result may be, wherever it is kept."""
+        if not self.large_results:
+            return self.payload_limit_bytes
+        return max(self.payload_limit_bytes, self.large_result_limit_bytes)
 
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
@@ -369,6 +389,8 @@ def _faults(name: str, value: Any) -> Iterator[str]:
     yield from _range_faults(limits, value)
     if name == "store":
         yield from _store_faults(value)
+    elif name == "large_results":
+        yield from _place_faults(value)
     elif name == "serializer":
         yield from _serializer_faults(value)
     elif name == "pickle_key":
@@ -393,6 +415,13 @@ def _store_faults(url: str) -> Iterator[str]:
         yield "must be a URL such as sqlite:///windlass.db"
     if not url.isprintable() or url != url.strip():
         yield "must be printable, without blanks at its ends"
+
+
+def _place_faults(url: str) -> Iterator[str]:
+    if not url.isprintable() or url != url.strip():
+        yield "must be printable, without blanks at its ends"
+    elif url and "://" not in url:
+        yield "must be a URL such as file:///var/lib/results or s3://bucket/prefix"
 
 
 def _serializer_faults(name: str) -> Iterator[str]:
@@ -444,13 +473,21 @@ def masked_url(url: str) -> str:
     return _PARAMETER.sub(r"\1***", _LOGIN.sub(r"\1***@", url))
 
 
+def shown_place(url: str) -> str:
+    """Return the URL of large results for messages: without login, and without its options."""
+    place, has_options, _ = masked_url(url).partition("?")
+    return place + ("?" + MASK if has_options else "")
+
+
 def _shown(name: str, value: Any) -> Any:
     """Return what a message may show of a value."""
     if _FIELDS[name].metadata.get("secret"):
         return MASK if value else value
-    if name != "store":
+    if name not in ("store", "large_results"):
         return value
-    return masked_url(value) if isinstance(value, str) else MASK
+    if not isinstance(value, str):
+        return MASK
+    return masked_url(value) if name == "store" else shown_place(value)
 
 
 def shown_settings(settings: Settings) -> dict[str, Any]:
@@ -465,5 +502,6 @@ __all__ = [
     "load_settings",
     "masked_url",
     "override_settings",
+    "shown_place",
     "shown_settings",
 ]

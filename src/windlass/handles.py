@@ -73,6 +73,10 @@ class Enqueuer(Protocol):
         """Block until a job has ended."""
         ...
 
+    def whole(self, finished: Finished) -> Finished:
+        """Return how a job ended with its result, also a large one; blocks."""
+        ...
+
     async def aenqueue_requests(self, requests: Sequence[JobRequest]) -> list[JobId]:
         """Store requests; returns once they are durable."""
         ...
@@ -108,17 +112,18 @@ class JobHandle(Generic[R]):
 
         timeout: None waits as long as it takes.
         Raises:  JobFailed (with the remote traceback), JobCancelled, ResultExpired,
-                 ResultTimeout, BadResult, UnknownSerializer, PickleRefused.
+                 ResultTimeout, BadResult, UnknownSerializer, PickleRefused; of a large result
+                 LargeResultLost, LargeResultsOff, BlobsUnavailable.
         """
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
-        return self.value_of(self._app.wait_for(self.id, timeout_s))
+        return self.value_of(self._app.whole(self._app.wait_for(self.id, timeout_s)))
 
     async def aresult(self, timeout: Delay | None = None) -> R:
         """Wait for the job's end and return its value; see :meth:`result`."""
         timeout_s = None if timeout is None else seconds_of("timeout", timeout)
         client = await self._app.client()
         ended = await client.wait([self.id], timeout_s=timeout_s, known=True)
-        return self.value_of(ended[self.id])
+        return self.value_of(await client.whole(ended[self.id]))
 
     def job(self) -> Job:
         """Return the job as it stands in the store."""
@@ -180,7 +185,10 @@ class JobHandle(Generic[R]):
         return await (await self._app.client()).cancel(self.id)
 
     def value_of(self, finished: Finished) -> R:
-        """Return the value of this job's end, or raise what its end means."""
+        """Return the value of this job's end, or raise what its end means.
+
+        finished: with its result: see ``Client.whole``.
+        """
         raise_unless_succeeded(finished)
         value: R = (
             self._plain_value(finished)

@@ -4,12 +4,14 @@ import asyncio
 import importlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from windlass.config import Settings, masked_url
+from windlass.config import Settings, masked_url, shown_place
 from windlass.core.tasks import Isolation, TaskSpec
+from windlass.engine.large_results import LargeResults
 from windlass.errors import BadStoreUrl, MissingExtra
-from windlass.ports import Executor, Store
+from windlass.ports import Blobs, Executor, Store
 from windlass.stores.clock import SystemClock
 
 
@@ -27,6 +29,18 @@ def make_store(url: str, settings: Settings) -> Store:
             raise BadStoreUrl(masked_url(url), "it has no scheme")
         case _:
             raise BadStoreUrl(masked_url(url), f"no store is known for the scheme {scheme!r}")
+
+
+def make_large_results(settings: Settings, store_url: str) -> LargeResults:
+    """Make the way to the large results of a store; nothing is opened before its first use."""
+    place = settings.large_results
+    if is_embedded(store_url):  # two projects may well call their files alike
+        store_url = Path(store_url.removeprefix("sqlite:///")).resolve().as_uri()
+    return LargeResults(
+        (lambda: _blobs(place)) if place else None,
+        store_url=store_url,
+        inline_bytes=settings.payload_limit_bytes,
+    )
 
 
 def is_embedded(url: str) -> bool:
@@ -124,3 +138,13 @@ def _postgres(url: str, settings: Settings) -> Store:
     from windlass.stores.postgres import PostgresStore
 
     return PostgresStore(url, pool_size=settings.pg_pool_size)
+
+
+def _blobs(url: str) -> Blobs:
+    try:
+        importlib.import_module("obstore")
+    except ImportError as error:
+        raise MissingExtra("objects", "obstore") from error
+    from windlass.blobs.objects import open_blobs
+
+    return open_blobs(url, shown_place(url))

@@ -1,4 +1,4 @@
-"""Protocols (layer 2): what the engine asks of a store, an executor and a clock.
+"""Protocols (layer 2): what the engine asks of a store, of blobs, an executor and a clock.
 
 ``Broker`` is what a client and a worker need; ``Store`` adds what must be
 remembered.  Every adapter passes ``windlass.testing.contracts`` unchanged.
@@ -7,12 +7,14 @@ The four verbs that write a job's state are ``enqueue``, ``claim``, ``settle`` a
 ``sweep``.  Every other method reads, or writes something that is not a state.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from windlass.core.context import Context
 from windlass.core.tasks import TaskSpec
+from windlass.model.backfills import Backfill, BackfillId, BackfillJob, BackfillRequest
+from windlass.model.blobs import Blob
 from windlass.model.holds import Hold, HoldId, HoldRequest
 from windlass.model.jobs import (
     Backlog,
@@ -36,6 +38,7 @@ from windlass.model.schedules import (
     Fire,
     FoundSchedules,
     Leadership,
+    RecentJob,
     SchedulePlan,
     Status,
 )
@@ -219,6 +222,40 @@ class Schedules(Protocol):
         """Return the outcomes of a schedule's ticks, newest first; ``before`` pages on."""
         ...
 
+    async def started(
+        self, name: str, since: datetime, until: datetime, limit: int
+    ) -> list[RecentJob]:
+        """Return the jobs that ticks of a range have started, also by backfills, oldest first.
+
+        until: not included.
+        """
+        ...
+
+    async def add_backfill(
+        self, request: BackfillRequest, jobs: Sequence[tuple[datetime, JobRequest]]
+    ) -> None:
+        """Keep a backfill, or add to it, and insert jobs for ticks of it that have none yet.
+
+        jobs: at most BACKFILL_BATCH_MAX.   Repeats: the same again changes nothing.
+        Race: of one that was cancelled meanwhile nothing is inserted.
+        """
+        ...
+
+    async def backfills(self, *, limit: int, schedule: str | None = None) -> list[Backfill]:
+        """List backfills, the newest first."""
+        ...
+
+    async def backfill_jobs(self, backfill: BackfillId) -> list[BackfillJob]:
+        """Return the jobs of a backfill, the oldest tick first."""
+        ...
+
+    async def end_backfill(self, backfill: BackfillId) -> bool:
+        """Mark a backfill as cancelled: nothing is added to it any more.  False if there is none.
+
+        Its jobs are left as they are.
+        """
+        ...
+
     async def lead(self, candidate: str, lease_s: float) -> Leadership:
         """Lead for ``lease_s`` from now, go on leading, or learn who does.
 
@@ -235,7 +272,10 @@ class Schedules(Protocol):
         ...
 
     async def prune(self, older_than_s: float, limit: int) -> int:
-        """Forget up to ``limit`` outcomes that were written that long ago; count them."""
+        """Forget up to ``limit`` outcomes that were written that long ago; count them.
+
+        Backfills of that age are forgotten with their last job.
+        """
         ...
 
 
@@ -356,6 +396,37 @@ class Store(Broker, Protocol):
 
     async def prune(self, older_than_s: float, limit: int) -> int:
         """Delete up to ``limit`` jobs that ended that long ago (dead letters stay); count them."""
+        ...
+
+
+class Blobs(Protocol):
+    """Keeps bytes by key, beside the store: what is too large for a row.
+
+    Each method raises BlobsUnavailable for whatever keeps it from an answer.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where this is, without secrets; for messages."""
+        ...
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Keep a blob; returns once it is durable.  Whole or not at all; replaces another."""
+        ...
+
+    async def get(self, key: str, limit_bytes: int) -> bytes | None:
+        """Return the first ``limit_bytes`` of a blob; None if there is none."""
+        ...
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete blobs.  Idempotent: those that are gone are no error."""
+        ...
+
+    def list(self, space: str) -> AsyncGenerator[Sequence[Blob], None]:
+        """Yield the blobs whose keys begin with ``space/``, page by page, in any order.
+
+        What is put or deleted meanwhile may be there or not.
+        """
         ...
 
 

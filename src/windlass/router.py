@@ -124,6 +124,10 @@ class Router(Registry):
         """Block until a job has ended."""
         return self._home.wait_for(job_id, timeout_s)
 
+    def whole(self, finished: Finished) -> Finished:
+        """Return how a job ended with its result, also a large one."""
+        return self._home.whole(finished)
+
     def gather(self, jobs: Iterable[JobHandle[T]], timeout: Delay | None = None) -> list[T]:
         """Block until all jobs have ended, and return their values."""
         return self._home.gather(jobs, timeout)

@@ -1,13 +1,21 @@
 """Schedules as users hold them: those beside tasks, and those made at run time."""
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 
+from windlass.core.backfills import backfill_request
 from windlass.core.names import check_name
-from windlass.core.schedules import CODE, Schedule, check_schedules
+from windlass.core.schedules import CODE, Schedule, check_schedules, defined
 from windlass.engine.schedules import ComingTick, Synced
-from windlass.errors import BadOption
+from windlass.errors import BadOption, UsageError
 from windlass.handles import Enqueuer
+from windlass.model.backfills import (
+    Backfill,
+    BackfillId,
+    BackfillItem,
+    BackfillJob,
+    BackfillRequest,
+)
 from windlass.model.jobs import JobId
 from windlass.model.schedules import Fire, Leadership, ScheduleDraft, ScheduleRow, Status
 from windlass.model.triggers import Trigger
@@ -35,14 +43,38 @@ def drafts_of(tasks: Iterable[AnyTask]) -> list[ScheduleDraft]:
     Raises: BadArguments, NotEncodable, PayloadTooLarge; BadOption, for a name that stands twice.
     """
     drafts: dict[str, ScheduleDraft] = {}
+    for task, schedule in _declared(tasks):
+        draft = _drafted(task, schedule, drafts)
+        drafts[draft.name] = draft
+    return list(drafts.values())
+
+
+def faults_of(tasks: Iterable[AnyTask]) -> list[str]:
+    """Return what is wrong with the schedules that stand beside their tasks, each by itself."""
+    faults: list[str] = []
+    names: set[str] = set()
+    now = datetime.now(UTC)
+    for task, schedule in _declared(tasks):
+        try:
+            defined(None, _drafted(task, schedule, names), now)
+        except UsageError as error:
+            faults.append(f"schedule {schedule.name or task.name!r}: {error}")
+        names.add(schedule.name or task.name)
+    return faults
+
+
+def _declared(tasks: Iterable[AnyTask]) -> Iterator[tuple[AnyTask, Schedule]]:
     for task in tasks:
         for schedule in task.spec.schedules:
-            name = schedule.name or task.name
-            if name in drafts:
-                why = "another schedule has this name; pass name=… to one of them"
-                raise BadOption("schedule", name, why)
-            drafts[name] = draft_of(name, task, schedule, CODE)
-    return list(drafts.values())
+            yield task, schedule
+
+
+def _drafted(task: AnyTask, schedule: Schedule, names: Container[str]) -> ScheduleDraft:
+    name = schedule.name or task.name
+    if name in names:
+        why = "another schedule has this name; pass name=… to one of them"
+        raise BadOption("schedule", name, why)
+    return draft_of(name, task, schedule, CODE)
 
 
 class AppSchedules:
@@ -80,9 +112,19 @@ class AppSchedules:
 
         A scheduler does this when it starts.
         """
-        tasks = list(self._tasks())
-        drafts, names = drafts_of(tasks), {task.name for task in tasks}
+        drafts, names = self.declared(), {task.name for task in self._tasks()}
         return self._app.blocking(lambda client: client.schedules.sync(drafts, names))
+
+    def declared(self) -> list[ScheduleDraft]:
+        """Return the schedules that stand beside the tasks; nothing is stored.
+
+        Raises: BadArguments, NotEncodable, PayloadTooLarge, BadOption.
+        """
+        return drafts_of(self._tasks())
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with the schedules that stand beside the tasks; none: nothing."""
+        return faults_of(self._tasks())
 
     def get(self, name: str) -> ScheduleRow:
         """Return a schedule as it stands.  Raises: ScheduleNotFound."""
@@ -101,7 +143,10 @@ class AppSchedules:
         return self._app.blocking(lambda client: client.schedules.pause(name, why=why))
 
     def resume(self, name: str) -> ScheduleRow:
-        """Have a paused schedule fire again.  Raises: ScheduleNotFound."""
+        """Have a paused schedule fire again, or a held one be tried again.
+
+        Raises: ScheduleNotFound.
+        """
         return self._app.blocking(lambda client: client.schedules.resume(name))
 
     def remove(self, name: str) -> ScheduleRow:
@@ -127,10 +172,102 @@ class AppSchedules:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Sequence[ComingTick]:
-        """Return the next ticks of a schedule, or those of a range.  Raises: ScheduleNotFound."""
+        """Return the next ticks of a schedule, or those of a range.
+
+        since:  default: now.   until: not included; None: as many as ``count`` says.
+        Raises: ScheduleNotFound, BrokenSchedule.
+        """
         return self._app.blocking(
             lambda client: client.schedules.preview(name, count=count, since=since, until=until)
         )
+
+    # -- backfills -----------------------------------------------------------
+
+    def backfill(
+        self,
+        name: str,
+        since: datetime,
+        until: datetime,
+        *,
+        order: str = "oldest",
+        reprocess: str = "missing",
+        parallelism: int = 1,
+        priority: int | None = None,
+    ) -> tuple[BackfillId, Sequence[BackfillItem]]:
+        """Run the ticks of a past range as ordinary jobs, before or beside those to come.
+
+        until:       not included.
+        order:       "oldest" or "newest" first.
+        reprocess:   "missing" runs ticks that started nothing, "failed" also those whose last
+                     job did not succeed, "all" all of them.
+        parallelism: jobs of it that run at once.
+        priority:    of its jobs; default: one below that of the schedule's.
+        Returns:     its id, and what became of each tick.
+        Raises:      ScheduleNotFound, BadOption, StoreUnavailable.
+        """
+        request = self._backfill_request(
+            name, since, until, order, reprocess, parallelism, priority
+        )
+        new_id = self._app.new_job_id
+        items = self._app.blocking(lambda client: client.schedules.backfill(request, new_id))
+        return request.id, items
+
+    def plan_backfill(
+        self,
+        name: str,
+        since: datetime,
+        until: datetime,
+        *,
+        order: str = "oldest",
+        reprocess: str = "missing",
+    ) -> Sequence[BackfillItem]:
+        """Return what ``backfill`` would do with each tick, and do nothing."""
+        request = self._backfill_request(name, since, until, order, reprocess, 1, None)
+        return self._app.blocking(lambda client: client.schedules.plan_backfill(request))[1]
+
+    def _backfill_request(
+        self,
+        name: str,
+        since: datetime,
+        until: datetime,
+        order: str,
+        reprocess: str,
+        parallelism: int,
+        priority: int | None,
+    ) -> BackfillRequest:
+        row = self.get(name)
+        return backfill_request(
+            BackfillId(self._app.new_job_id()),
+            row,
+            since,
+            until,
+            order=order,
+            reprocess=reprocess,
+            parallelism=parallelism,
+            priority=priority,
+            actor=ACTOR,
+        )
+
+    def backfills(self, *, limit: int = 50, schedule: str | None = None) -> list[Backfill]:
+        """List backfills, the newest first, each with its jobs counted by state."""
+        return self._app.blocking(
+            lambda client: client.schedules.backfills(limit=limit, schedule=schedule)
+        )
+
+    def backfill_jobs(self, backfill: BackfillId) -> list[BackfillJob]:
+        """Return the jobs of a backfill, the oldest tick first."""
+        return self._app.blocking(lambda client: client.schedules.backfill_jobs(backfill))
+
+    def cancel_backfill(self, backfill: BackfillId) -> int:
+        """Cancel the jobs of a backfill that have not ended; return how many that was.
+
+        Raises: BackfillNotFound.
+        """
+        return self._app.blocking(
+            lambda client: client.schedules.cancel_backfill(backfill, actor=ACTOR)
+        )
+
+    # -- schedulers ----------------------------------------------------------
 
     def leader(self) -> Leadership | None:
         """Return who leads the schedulers, or led last; None if nobody ever did."""

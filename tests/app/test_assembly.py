@@ -17,7 +17,16 @@ from windlass.assembly import Assembly
 from windlass.engine.components import Components
 from windlass.errors import BadOption, BadStoreUrl, CannotListen, LifespanBroke
 
-PARTS = ("watch", "store", "resources", "dependencies", "executors", "scheduler", "worker")
+PARTS = (
+    "watch",
+    "store",
+    "large results",
+    "resources",
+    "dependencies",
+    "executors",
+    "scheduler",
+    "worker",
+)
 
 
 class Belongings:
@@ -118,6 +127,7 @@ async def test_a_start_that_fails_at_any_part_leaves_nothing_and_can_be_repeated
         attribute = {
             "watch": "_watched",
             "store": "_opened_store",
+            "large results": "_kept_large_results",
             "resources": "_held_resources",
             "dependencies": "_shared_dependencies",
             "executors": "_started_executors",

@@ -6,6 +6,7 @@ import pytest
 
 from tests.app.live import WAIT_S, ended, quick_app, until, working
 from windlass import Cancel, JobFailed, Notice, NoticeKind, Retry, Snooze, context
+from windlass.errors import BadOption
 from windlass.model.jobs import WorkerId
 from windlass.model.workers import WorkerInfo
 from windlass.plugins import make_store
@@ -87,6 +88,63 @@ async def test_what_an_observer_raises_is_logged_and_harms_nothing(
 
     assert kinds_of(notices, job.id) == [K.ENQUEUED, K.CLAIMED, K.STARTED, K.FAILED]
     assert caplog.text.count("an observer of failed broke") == 1
+
+
+async def test_an_observer_is_told_only_the_kinds_that_it_wants(store_url: str) -> None:
+    app = quick_app(store_url)
+    notices: list[Notice] = []
+
+    class Alarm:
+        kinds = frozenset({K.FAILED, K.WORKER_STOPPED})
+
+        def __call__(self, notice: Notice) -> None:
+            notices.append(notice)
+
+    app.observe(Alarm())
+
+    @app.task
+    async def task(fails: bool) -> None:
+        if fails:
+            raise OSError
+
+    async with working(app):
+        await ended(await task.aenqueue(False))
+        failed = await ended(await task.aenqueue(True))
+        await told(notices, K.FAILED)
+
+    assert [notice.kind for notice in notices] == [K.FAILED, K.WORKER_STOPPED]
+    assert kinds_of(notices, failed.id) == [K.FAILED]
+    assert notices[0].seconds is not None
+
+
+async def test_an_observer_of_starts_alone_is_told_of_starts(store_url: str) -> None:
+    app = quick_app(store_url)
+    notices: list[Notice] = []
+
+    class Starts:
+        kinds = ("started",)
+
+        def __call__(self, notice: Notice) -> None:
+            notices.append(notice)
+
+    app.observe(Starts())
+    job = await app.task(_noop).aenqueue()
+    async with working(app):
+        await ended(job)
+
+    assert [(notice.kind, notice.job_id) for notice in notices] == [(K.STARTED, job.id)]
+
+
+@pytest.mark.parametrize("kinds", [["finished"], 5, "failed"])
+def test_an_observer_of_what_is_no_kind_is_refused(kinds: object) -> None:
+    class Observer:
+        def __call__(self, notice: Notice) -> None: ...
+
+    observer = Observer()
+    vars(observer)["kinds"] = kinds
+
+    with pytest.raises(BadOption, match="kinds"):
+        quick_app("sqlite:///x.db").observe(observer)
 
 
 async def test_an_enqueue_that_made_no_job_is_not_told(store_url: str) -> None:

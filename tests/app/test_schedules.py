@@ -343,7 +343,7 @@ def test_what_cannot_be_is_refused_where_it_is_declared(store_url: str) -> None:
     with pytest.raises(BadOption, match="must be a trigger"):
         Schedule("0 2 * * *")  # type: ignore[arg-type]
     with pytest.raises(BadOption, match="overlap"):
-        Schedule(NEVER, overlap="sometimes")
+        Schedule(NEVER, overlap="sometimes")  # type: ignore[arg-type]
     with pytest.raises(BadOption, match="catch_up_max"):
         Schedule(NEVER, catch_up_max=3)
     with pytest.raises(BadOption, match="end"):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.app.live import WAIT_S, ended, quick_app, running, working
-from windlass import Retry, Snooze, context
+from windlass import Notice, NoticeKind, Retry, Snooze, chain, context, continue_as
 from windlass.contrib.logging import Logs
 
 FACTS = ("what", "state", "job_id", "task", "queue", "attempt", "worker", "seconds", "error_type")
@@ -29,7 +29,7 @@ def stream() -> Iterator[io.StringIO]:
     handler.setFormatter(AsJson())
     logger = logging.getLogger("windlass.attempts")
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.DEBUG)
     yield stream
     logger.removeHandler(handler)
     logger.setLevel(logging.NOTSET)
@@ -64,11 +64,11 @@ async def test_each_attempt_s_start_and_end_is_a_line_with_its_facts(
 
     told = records(stream)
     assert [(one["what"], one["state"], one["attempt"], one["level"]) for one in told] == [
-        ("started", "running", 1, "INFO"),
+        ("started", "running", 1, "DEBUG"),
         ("snoozed", "scheduled", 1, "INFO"),
-        ("started", "running", 2, "INFO"),
+        ("started", "running", 2, "DEBUG"),
         ("retried", "scheduled", 2, "WARNING"),
-        ("started", "running", 3, "INFO"),
+        ("started", "running", 3, "DEBUG"),
         ("failed", "failed", 3, "ERROR"),
     ]
     assert {(one["job_id"], one["task"], one["queue"]) for one in told} == {(job.id, "t", "q")}
@@ -77,6 +77,42 @@ async def test_each_attempt_s_start_and_end_is_a_line_with_its_facts(
     assert told[0]["line"] == f"job {job.id} (t) attempt 1 started"
     assert told[5]["line"].startswith(f"job {job.id} (t) attempt 3 failed after 0.0")
     assert told[5]["line"].endswith(" s: OSError")
+
+
+async def test_by_default_an_attempt_is_one_line_at_its_end(
+    store_url: str, stream: io.StringIO
+) -> None:
+    logging.getLogger("windlass.attempts").setLevel(logging.INFO)
+    app = quick_app(store_url)
+    app.observe(Logs())
+
+    @app.task
+    async def good() -> None: ...
+
+    async with working(app):
+        await ended(await good.aenqueue())
+
+    [one] = records(stream)
+    assert (one["what"], one["level"]) == ("succeeded", "INFO")
+    assert one["line"].endswith(f"attempt 1 succeeded after {one['seconds']:.3f} s")
+
+
+async def test_a_job_that_was_handed_on_waits(store_url: str, stream: io.StringIO) -> None:
+    app = quick_app(store_url)
+    app.observe(Logs())
+
+    @app.task
+    async def last() -> None: ...
+
+    @app.task
+    async def first() -> None:
+        return continue_as(chain(last.bind()))
+
+    async with working(app):
+        await ended(await first.aenqueue())
+
+    told = {(one["what"], one["state"]) for one in records(stream)}
+    assert ("continued", "waiting") in told
 
 
 async def test_good_ends_cancels_and_stops_are_told(store_url: str, stream: io.StringIO) -> None:
@@ -115,3 +151,42 @@ async def test_what_nobody_wants_to_read_is_not_made(store_url: str, stream: io.
         await ended(await good.aenqueue())
 
     assert records(stream) == []
+
+
+def test_a_record_is_as_the_logger_itself_makes_it(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("mine")
+    logger.setLevel(logging.INFO)
+    logs = Logs(logger)
+    ended = Notice(kind=NoticeKind.SUCCEEDED, task="t", attempt=1, seconds=0.5)
+
+    for _ in range(2):
+        logs(ended)
+    logger.info("mine")
+
+    *told, own = [vars(record) for record in caplog.records]
+    assert len(told) == 2
+    for record in told:
+        assert set(own) - set(record) == set()
+        same = ("name", "levelname", "levelno", "process", "processName", "thread", "threadName")
+        assert {name: record[name] for name in same} == {name: own[name] for name in same}
+        assert own["created"] - 5 < record["created"] <= own["created"]
+        assert record["relativeCreated"] <= own["relativeCreated"] + 1
+        assert int(record["msecs"]) == int(record["created"] % 1 * 1_000)
+
+
+def test_a_record_factory_of_the_user_is_asked_for_each_record(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class OwnRecord(logging.LogRecord): ...
+
+    before = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(OwnRecord)
+    try:
+        with caplog.at_level(logging.INFO):
+            Logs()(Notice(kind=NoticeKind.SUCCEEDED, task="t", attempt=1, seconds=0.5))
+    finally:
+        logging.setLogRecordFactory(before)
+
+    [record] = caplog.records
+    assert isinstance(record, OwnRecord)
+    assert record.getMessage() == "job None (t) attempt 1 succeeded after 0.500 s"

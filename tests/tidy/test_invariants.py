@@ -144,8 +144,14 @@ PROOFS: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "I19": (
-        "the next tick is later, and each change of the clock is as documented",
-        ("tests/unit/test_cron_probes.py::test_each_probe_gives_what_the_table_says",),
+        "next(t) > t, in bounded time; each jump of a clock does what the table says",
+        (
+            "tests/unit/test_trigger_properties.py"
+            "::test_the_next_tick_is_later_in_order_and_found_in_bounded_time",
+            "tests/unit/test_cron_probes.py::test_each_probe_gives_what_the_table_says",
+            "tests/oracle/test_oracle.py"
+            "::test_each_zone_at_its_jumps_gives_the_ticks_that_its_clock_shows",
+        ),
     ),
     "I20": (
         "an edit is atomic against firing",

@@ -4,11 +4,25 @@
 """
 
 from collections.abc import Coroutine
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, assert_type
 
-from windlass import INJECTED, App, Context, Depends, JobHandle, Retry, Task
+from windlass import (
+    INJECTED,
+    App,
+    Context,
+    Depends,
+    JobHandle,
+    Retry,
+    Schedule,
+    Task,
+    any_of,
+    business_days,
+    context,
+    cron,
+    every,
+)
 
 app = App("sqlite:///jobs.db")
 
@@ -111,3 +125,53 @@ def takes_any_task(task: Task[..., Any, int]) -> None: ...
 
 takes_any_task(send_email)
 takes_any_task(thumbnail)  # error: arg-type
+
+
+# -- schedules ---------------------------------------------------------------
+
+nightly = cron("30 2 * * *", tz="Europe/Berlin", gap="shift")
+
+
+@app.task(schedule=nightly)
+async def clean() -> None:
+    if (occasion := context().occasion) is not None:
+        assert_type(occasion.fire_at, datetime)
+        assert_type(occasion.window_start, datetime | None)
+
+
+@app.task(schedule=[every(60), Schedule(nightly, name="night", arguments={"size": 9})])
+def pack(size: int = 1) -> str:
+    return "x" * size
+
+
+assert_type(clean.enqueue().result(), None)
+assert_type(pack.enqueue(size=3).result(), str)
+policy = Schedule(
+    any_of(nightly, business_days("09:00", which="last")),
+    start=datetime(2027, 1, 1, tzinfo=UTC),
+    jitter=timedelta(seconds=5),
+    window=True,
+    catch_up="all",
+    catch_up_max=3,
+    grace=None,
+    overlap="queue_one",
+    pause_after=3,
+    tags=["night"],
+)
+row = app.schedules.put("packing", pack.using(priority=10), policy)
+assert_type(row.next_at, datetime | None)
+assert_type(app.job(app.schedules.start("packing")), JobHandle[Any])
+
+app.task(schedule="30 2 * * *")  # error: arg-type
+app.task(schedule=[60])  # error: list-item
+Schedule("30 2 * * *")  # error: arg-type
+Schedule(nightly, overlap="sometimes")  # error: arg-type
+Schedule(nightly, catch_up="some")  # error: arg-type
+Schedule(nightly, start="2027-01-01")  # error: arg-type
+Schedule(nightly, arguments=[1])  # error: arg-type
+Schedule(nightly, graze=3)  # error: call-arg
+cron("30 2 * * *", gap="skipped")  # error: arg-type
+cron(30)  # error: arg-type
+every("minute")  # error: arg-type
+app.schedules.put("packing", pack, 60)  # error: arg-type
+app.schedules.put("packing", lambda: None, nightly)  # error: arg-type

@@ -11,7 +11,7 @@ from msgspec.structs import replace as with_
 from windlass import cron, every
 from windlass.core.occasion import occasion_of
 from windlass.core.planner import SKIPS_MAX, STARTS_MAX, Planned, plan
-from windlass.core.schedules import Schedule, defined
+from windlass.core.schedules import OverlapName, Schedule, defined
 from windlass.model.jobs import JobId, JobRequest, State
 from windlass.model.schedules import (
     DueSchedule,
@@ -130,7 +130,7 @@ def test_after_an_outage_the_choices_decide(
     ],
 )
 def test_an_overlap_is_what_the_schedule_says(
-    overlap: str, recent: list[State | None], expected: str, cancels: list[str]
+    overlap: OverlapName, recent: list[State | None], expected: str, cancels: list[str]
 ) -> None:
     made = planned(row_of(Schedule(MINUTELY, overlap=overlap)), BEGIN + MINUTE, *recent)
 

@@ -7,6 +7,7 @@ import typer
 
 from windlass.app import App
 from windlass.cli.backlog import Misfit, misfits
+from windlass.cli.misscheduled import Findings, misscheduled
 from windlass.cli.options import AsJson, Store
 from windlass.cli.output import print_facts, print_json, print_table
 from windlass.cli.target import load_app
@@ -30,10 +31,11 @@ def check(
     """Print each setting and where it came from, and look whether store, workers and tasks fit.
 
     With an app, it also decodes up to 1,000 live jobs of each task and queue whose payloads were
-    made by other code, and finds the jobs of tasks that the app has not.  Run it before a deploy.
+    made by other code, and finds the jobs of tasks that the app has not.  Schedules in the code
+    and those in the store are looked at likewise.  Run it before a deploy.
 
-    Exit code: 0 if all is well or only warned of, 1 if live jobs would not run with this code,
-    2 for a mistake in the configuration, 3 without a store.
+    Exit code: 0 if all is well or only warned of, 1 if live jobs would not run or schedules would
+    not fire with this code, 2 for a mistake in the configuration, 3 without a store.
     """
     app = App(store) if target is None else load_app(target)
     if target is not None and store is not None:
@@ -45,10 +47,12 @@ def check(
     try:
         workers, live = app.blocking(_look)
         wrong, foreign = ([], []) if target is None else _misfits(app)
+        timed = Findings() if target is None else _misscheduled(app)
     finally:
         app.close()
     warnings = _warnings(app.specs, workers, live) + [_warning_of(each) for each in foreign]
-    problems = _problems(app)
+    warnings += timed.warnings
+    problems = _problems(app) + timed.problems
     code = 1 if wrong or problems else 0
     if as_json:
         answer = {"settings": settings, "workers": workers, "live": live, "warnings": warnings}
@@ -72,6 +76,15 @@ def check(
 
 def _misfits(app: App) -> tuple[list[Misfit], list[Misfit]]:
     return app.blocking(lambda client: misfits(client, app.specs, app.queues()))
+
+
+def _misscheduled(app: App) -> Findings:
+    """Look at the schedules of the code; if these can be stored, at those in the store too."""
+    faults = app.schedules.faults()
+    if faults:
+        return Findings(problems=faults)
+    declared = {draft.name for draft in app.schedules.declared()}
+    return app.blocking(lambda client: misscheduled(client, app.specs, declared, app.queues()))
 
 
 def _row_of(misfit: Misfit) -> list[Any]:

@@ -57,7 +57,7 @@ def enqueue(
         if not wait:
             print_json({"id": job.id}) if as_json else print(job.id)
             return 0
-        finished = app.wait_for(job.id, timeout)
+        finished = app.whole(app.wait_for(job.id, timeout))
     finally:
         app.close()
     raise_unless_succeeded(finished)

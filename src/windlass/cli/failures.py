@@ -9,6 +9,7 @@ import typer
 
 from windlass.errors import (
     AppNotFound,
+    BackfillNotFound,
     ConfigurationError,
     HoldNotFound,
     JobNotFailed,
@@ -54,7 +55,7 @@ def exit_code_of(error: BaseException) -> int:
             return 4
         case JobNotFound() | JobNotFailed() | JobNotWaiting() | HoldNotFound():
             return 1
-        case WorkerNotFound() | ScheduleNotFound() | TaskError():
+        case WorkerNotFound() | ScheduleNotFound() | BackfillNotFound() | TaskError():
             return 1
         case ConfigurationError() | UsageError() | WrongCommand():
             return 2

@@ -12,8 +12,8 @@ from windlass.cli.output import decoded, print_facts, print_json, print_table
 from windlass.core.lifecycle import decode_error
 from windlass.core.operations import Changes
 from windlass.engine.client import Client
-from windlass.errors import JobNotFailed, JobNotFound, JobNotWaiting
-from windlass.model.jobs import Event, Job, JobFilter, JobId, State
+from windlass.errors import JobNotFailed, JobNotFound, JobNotWaiting, WindlassError
+from windlass.model.jobs import Event, Finished, Job, JobFilter, JobId, State
 from windlass.model.progress import Progress
 
 ACTOR = "cli"
@@ -64,6 +64,7 @@ def list_jobs(
 def show(job_id: str, store: Store = None, as_json: AsJson = False) -> int:
     """Show all that is known of a job: arguments, result or error, history.
 
+    A large result that cannot be fetched is described.
     Exit code: 0, 1 if there is no such job, 3 without a store.
     """
 
@@ -71,8 +72,14 @@ def show(job_id: str, store: Store = None, as_json: AsJson = False) -> int:
         one = JobId(job_id)
         return await client.get(one), await client.progress(one), await client.events(one)
 
-    job, progress, events = ask(store, look)
-    data = {**_as_data(job), "progress": None if progress is None else _progress_data(progress)}
+    app = App(store)
+    try:
+        job, progress, events = app.blocking(look)
+        result = _result_of(app, job)
+    finally:
+        app.close()
+    told = None if progress is None else _progress_data(progress)
+    data = {**_as_data(job), "result": result, "progress": told}
     history = [_event_data(event) for event in events]
     if as_json:
         print_json({**data, "events": history})
@@ -338,6 +345,14 @@ def _as_data(job: Job) -> dict[str, Any]:
     data["result"] = decoded(job.result)
     data["error"] = None if job.error is None else _error_data(job.error)
     return data
+
+
+def _result_of(app: App, job: Job) -> Any:
+    ended = Finished(job.id, job.task, job.state, job.reason, job.result, job.error)
+    try:
+        return decoded(app.whole(ended).result)
+    except WindlassError as error:
+        return f"({error})"
 
 
 def _progress_data(progress: Progress) -> dict[str, Any]:

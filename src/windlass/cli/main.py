@@ -7,6 +7,7 @@ from typing import NoReturn
 import typer
 
 from windlass.cli import (
+    backfills,
     check,
     demo,
     dev,
@@ -37,6 +38,7 @@ cli.command("scheduler")(scheduler.scheduler)
 cli.command("enqueue")(enqueue.enqueue)
 cli.add_typer(jobs.commands, name="jobs")
 cli.add_typer(schedules.commands, name="schedules")
+cli.add_typer(backfills.commands, name="backfills")
 cli.command("why")(why.why)
 cli.command("pause")(holds.pause)
 cli.command("quarantine")(holds.quarantine)

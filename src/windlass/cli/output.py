@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from windlass.core.references import is_reference, reference_in
 from windlass.core.serializers import decode_plain, unframed
 from windlass.errors import PickleRefused, UnknownSerializer
 
@@ -62,6 +63,8 @@ def print_facts(facts: Mapping[str, Any]) -> None:
 
 def decoded(data: bytes | None) -> Any:
     """Return stored bytes as a value that JSON can show; what cannot be read is described."""
+    if data is not None and is_reference(data):
+        return _reference_data(data)
     try:
         return msgspec.to_builtins(decode_plain(data), str_keys=True)
     except (UnknownSerializer, PickleRefused):
@@ -70,6 +73,14 @@ def decoded(data: bytes | None) -> Any:
         return f"({len(body):,} bytes of {name})"
     except (msgspec.DecodeError, TypeError, RecursionError):
         return None if data is None else data.decode(errors="replace")
+
+
+def _reference_data(data: bytes) -> str:
+    try:
+        reference = reference_in(data)
+    except msgspec.DecodeError as error:
+        return f"(a damaged reference: {error})"
+    return f"({reference.size_bytes:,} bytes among the large results)"
 
 
 def _cell(value: Any) -> str:

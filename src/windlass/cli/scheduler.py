@@ -78,5 +78,6 @@ class Stopper:
         if self._scheduler is None or self.was_told:
             self._starting.cancel()
         else:
+            log.info("stopping: the lead is handed over; a second signal does not wait for that")
             self._scheduler.stop()
         self.was_told = True

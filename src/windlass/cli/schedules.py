@@ -1,38 +1,53 @@
 """``windlass schedules …``: look at schedules, and act on them."""
 
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 import typer
+from msgspec import UNSET, UnsetType
 
 from windlass.app import App
+from windlass.cli import preview
 from windlass.cli.options import AsJson, Store, ask, json_object
 from windlass.cli.output import decoded, print_facts, print_json, print_table
+from windlass.cli.preview import AtInstants, CronText, EverySeconds, Zone, instant, trigger_from
 from windlass.cli.target import load_app
-from windlass.core.schedules import Schedule
-from windlass.core.ticks import call_of, rule_of
-from windlass.core.triggers import compile_trigger, cron, describe, every
+from windlass.core.schedules import CODE, Schedule
+from windlass.core.ticks import call_of
+from windlass.core.triggers import describe
+from windlass.core.why_schedules import SKIPS
 from windlass.engine.client import Client
-from windlass.engine.schedules import ComingTick, coming
 from windlass.errors import BadOption
-from windlass.model.schedules import Fire, ScheduleRow, ScheduleRule, Status
-from windlass.model.triggers import AllOf, AnyOf, BusinessDays, Cron, Excluding, Rrule, Trigger
+from windlass.model.schedules import (
+    CatchUp,
+    Fire,
+    Leadership,
+    Overlap,
+    ScheduleRow,
+    ScheduleRule,
+    Status,
+)
 
 PAGE = 1_000
-RANGE_MAX = 100_000
+NONE = "none"
 
 Name = Annotated[str, typer.Argument(help="The name of the schedule.")]
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of schedules.")]
-CronText = Annotated[
-    str | None, typer.Option("--cron", help="A cron expression, such as '30 2 * * *'.")
+Overlaps = Annotated[
+    Overlap | None, typer.Option(help="What becomes of a tick while an earlier job is live.")
 ]
-EverySeconds = Annotated[
-    float | None, typer.Option("--every", help="An interval in seconds, in place of cron.")
+CatchesUp = Annotated[
+    CatchUp | None, typer.Option(help="Which ticks start that nobody served in time.")
 ]
-Zone = Annotated[str, typer.Option("--tz", help="IANA time zone of the expression.")]
+CatchUpMax = Annotated[
+    int | None, typer.Option(help="With --catch-up all, at most so many of the latest.")
+]
+Grace = Annotated[
+    str | None, typer.Option(help="Seconds that a tick may be late to start; or none: any.")
+]
+PauseAfter = Annotated[int | None, typer.Option(help="Pause after so many failed jobs in a row.")]
+Tags = Annotated[list[str] | None, typer.Option(help="A label; may be repeated.")]
 
 commands = typer.Typer(help="Look at schedules, and act on them.", no_args_is_help=True)
 
@@ -50,8 +65,11 @@ def list_schedules(
 
     Exit code: 0, or 3 without a store.
     """
-    rows = ask(store, lambda client: client.schedules.page(limit=limit, after=after, status=status))
-    rows = [row for row in rows if tag is None or tag in _tags(row)]
+
+    async def look(client: Client) -> tuple[list[ScheduleRow], Leadership | None]:
+        return await _page(client, limit, after, status, tag), await client.schedules.leader()
+
+    rows, leader = ask(store, look)
     if as_json:
         print_json([_as_data(row) for row in rows])
         return 0
@@ -70,6 +88,8 @@ def list_schedules(
         for row in rows
     ]
     print_table(columns, cells, empty="no schedules")
+    if rows:
+        print(_of_leader(leader))
     return 0
 
 
@@ -84,11 +104,11 @@ def show(name: Name, store: Store = None, as_json: AsJson = False) -> int:
         return await client.schedules.get(name), await client.schedules.fires(name, limit=10)
 
     row, fires = ask(store, look)
-    data = _as_data(row)
     if as_json:
-        print_json({**data, "fires": fires})
+        print_json({**_as_data(row), "fires": fires})
         return 0
-    print_facts({key: value for key, value in data.items() if value not in (None, "", [])})
+    facts = _facts(row)
+    print_facts({key: value for key, value in facts.items() if value not in (None, "")})
     _print_fires(fires)
     return 0
 
@@ -101,49 +121,24 @@ def fires(
     store: Store = None,
     as_json: AsJson = False,
 ) -> int:
-    """List what became of a schedule's ticks, the newest first.
+    """List what became of a schedule's ticks, the newest first; also of one that was removed.
 
-    Exit code: 0, or 3 without a store.
+    Exit code: 0, 1 if there is no such schedule, 3 without a store.
     """
-    until = None if before is None else _instant("before", before)
-    found = ask(store, lambda client: client.schedules.fires(name, limit=limit, before=until))
+    until = None if before is None else instant("before", before)
+
+    async def look(client: Client) -> list[Fire]:
+        found = await client.schedules.fires(name, limit=limit, before=until)
+        if not found:
+            await client.schedules.get(name)
+        return found
+
+    found = ask(store, look)
     print_json(found) if as_json else _print_fires(found)
     return 0
 
 
-@commands.command("preview")
-def preview(
-    name: Annotated[str | None, typer.Argument(help="The name of a schedule.")] = None,
-    expression: CronText = None,
-    tz: Zone = "UTC",
-    interval: EverySeconds = None,
-    count: Annotated[int, typer.Option("-n", min=1, max=PAGE, help="So many ticks.")] = 10,
-    since: Annotated[str | None, typer.Option("--from", help="From this instant on.")] = None,
-    until: Annotated[str | None, typer.Option("--to", help="Up to this instant.")] = None,
-    store: Store = None,
-    as_json: AsJson = False,
-) -> int:
-    """Show the next ticks of a schedule, or of --cron or --every; all of a range with --to.
-
-    Ticks that a change of the clock moves, repeats or swallows are marked.
-    Exit code: 0, 1 if there is no such schedule, 2 for a mistake in the trigger, 3 without a store.
-    """
-    begin = None if since is None else _instant("from", since)
-    end = None if until is None else _instant("to", until)
-    many = count if end is None else RANGE_MAX
-    if name is not None:
-        row = ask(store, lambda client: client.schedules.get(name))
-        rule, compiled = rule_of(row)
-    else:
-        trigger = trigger_from(expression, tz, interval, begin or datetime.now(UTC))
-        rule, compiled = ScheduleRule(trigger=trigger), compile_trigger(trigger, "preview")
-    ticks = coming(name or "preview", rule, compiled, begin or datetime.now(UTC), end, many)
-    if as_json:
-        print_json(ticks)
-        return 0
-    print(describe(rule.trigger))
-    _print_ticks(ticks, _zone_of(rule.trigger))
-    return 0
+commands.command("preview")(preview.preview)
 
 
 @commands.command("add")
@@ -154,12 +149,20 @@ def add(
     expression: CronText = None,
     tz: Zone = "UTC",
     interval: EverySeconds = None,
+    instants: AtInstants = None,
     arguments: Annotated[str, typer.Option(help="A JSON object of the task's arguments.")] = "{}",
-    overlap: Annotated[
-        str | None, typer.Option(help="skip, queue, queue_one, cancel_old or allow.")
-    ] = None,
-    catch_up: Annotated[str | None, typer.Option(help="latest, none or all.")] = None,
+    start: Annotated[str | None, typer.Option(help="Nothing fires before this instant.")] = None,
+    end: Annotated[str | None, typer.Option(help="Nothing fires after this instant.")] = None,
+    window: Annotated[
+        bool, typer.Option("--window", help="Each job is about the span since the tick before.")
+    ] = False,
+    overlap: Overlaps = None,
+    catch_up: CatchesUp = None,
+    catch_up_max: CatchUpMax = None,
+    grace: Grace = None,
     jitter: Annotated[float, typer.Option(help="Seconds to spread the starts over.")] = 0.0,
+    pause_after: PauseAfter = None,
+    tag: Tags = None,
     store: Store = None,
     as_json: AsJson = False,
 ) -> int:
@@ -170,19 +173,29 @@ def add(
     app = load_app(target)
     if store is not None:
         app.use_store(store)
-    trigger = trigger_from(expression, tz, interval, None)
     schedule = Schedule(
-        trigger,
+        trigger_from(expression, tz, interval, instants, anchor=None),
         arguments=json_object("arguments", arguments),
+        start=None if start is None else instant("start", start),
+        end=None if end is None else instant("end", end),
+        window=window,
         overlap=overlap,
         catch_up=catch_up,
+        catch_up_max=catch_up_max,
         jitter=jitter,
+        pause_after=pause_after,
+        tags=tag or (),
+        grace=_grace(grace),
     )
     try:
         row = app.schedules.put(name, app.task_named(task), schedule)
     finally:
         app.close()
-    print_json(_as_data(row)) if as_json else print(f"{row.name} version {row.version}")
+    if as_json:
+        print_json(_as_data(row))
+        return 0
+    fires = row.why if row.next_at is None else f"the next tick is at {row.next_at.isoformat()}"
+    print(f"{row.name} version {row.version}: {fires}")
     return 0
 
 
@@ -191,40 +204,42 @@ def pause(
     names: Names,
     why: Annotated[str, typer.Option(help="A note for whoever asks why.")] = "",
     store: Store = None,
+    as_json: AsJson = False,
 ) -> int:
     """Have schedules fire no more until they are resumed; what they started goes on.
 
     Exit code: 0, 1 if there is no such schedule, 3 without a store.
     """
-    return _act(store, names, lambda client, name: client.schedules.pause(name, why=why))
+    return _act(store, names, lambda client, name: client.schedules.pause(name, why=why), as_json)
 
 
 @commands.command("resume")
-def resume(names: Names, store: Store = None) -> int:
-    """Have paused schedules fire again.
+def resume(names: Names, store: Store = None, as_json: AsJson = False) -> int:
+    """Have paused schedules fire again, and held ones be tried again.
 
     Exit code: 0, 1 if there is no such schedule, 3 without a store.
     """
-    return _act(store, names, lambda client, name: client.schedules.resume(name))
+    return _act(store, names, lambda client, name: client.schedules.resume(name), as_json)
 
 
 @commands.command("remove")
-def remove(names: Names, store: Store = None) -> int:
+def remove(names: Names, store: Store = None, as_json: AsJson = False) -> int:
     """Take schedules away; what they started goes on.  Those in the code come back.
 
     Exit code: 0, 1 if there is no such schedule, 3 without a store.
     """
-    return _act(store, names, lambda client, name: client.schedules.remove(name))
+    return _act(store, names, lambda client, name: client.schedules.remove(name), as_json)
 
 
 @commands.command("start")
-def start(name: Name, store: Store = None) -> int:
+def start(name: Name, store: Store = None, as_json: AsJson = False) -> int:
     """Start the job of a schedule now, beside its ticks; print the job's id.
 
     Exit code: 0, 1 if there is no such schedule, 3 without a store.
     """
     new_id = App(store).new_job_id()
-    print(ask(store, lambda client: client.schedules.start(name, new_id)))
+    job_id = ask(store, lambda client: client.schedules.start(name, new_id))
+    print_json({"id": job_id}) if as_json else print(job_id)
     return 0
 
 
@@ -246,43 +261,115 @@ def _act(
     store: str | None,
     names: list[str],
     act: Callable[[Client, str], Coroutine[Any, Any, ScheduleRow]],
+    as_json: bool,
 ) -> int:
-    async def act_on_all(client: Client) -> None:
-        for name in names:
-            row = await act(client, name)
-            print(f"{row.name} {row.status}")
+    async def act_on_all(client: Client) -> list[ScheduleRow]:
+        return [await act(client, name) for name in names]
 
-    ask(store, act_on_all)
+    rows = ask(store, act_on_all)
+    if as_json:
+        print_json([{"name": row.name, "status": row.status, "why": row.why} for row in rows])
+    else:
+        for row in rows:
+            print(f"{row.name} {row.status}")
     return 0
 
 
-def trigger_from(
-    expression: str | None, tz: str, interval: float | None, anchor: datetime | None
-) -> Trigger:
-    """Return the trigger that the options say.  Raises: BadOption, BadTrigger, UnknownZone."""
-    if (expression is None) == (interval is None):
-        raise BadOption("cron", expression, "give either --cron or --every")
-    if interval is not None:
-        return every(interval, anchor=anchor)
-    assert expression is not None
-    return cron(expression, tz=tz)
+async def _page(
+    client: Client, limit: int, after: str, status: Status | None, tag: str | None
+) -> list[ScheduleRow]:
+    """Return schedules by name; those without the tag do not count for the limit."""
+    found: list[ScheduleRow] = []
+    at_once = limit if tag is None else PAGE
+    while len(found) < limit:
+        page = await client.schedules.page(limit=at_once, after=after, status=status)
+        if not page:
+            break
+        found += [row for row in page if tag is None or tag in _tags(row)]
+        after = page[-1].name
+    return found[:limit]
 
 
-def _instant(option: str, text: str) -> datetime:
+def _of_leader(leader: Leadership | None) -> str:
+    if leader is None or leader.left_s <= 0:
+        return "no scheduler leads, so nothing fires; start one: windlass scheduler module:app"
+    return f"scheduler {leader.leader} leads"
+
+
+def _grace(text: str | None) -> float | UnsetType | None:
+    """Return the argument ``grace``; UNSET if the option was not given.  Raises: BadOption."""
+    if text is None:
+        return UNSET
+    if text == NONE:
+        return None
     try:
-        instant = datetime.fromisoformat(text)
+        return float(text)
     except ValueError as error:
-        why = "must be ISO 8601, for instance 2027-01-31T08:00Z"
-        raise BadOption(option, text, why) from error
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+        raise BadOption("grace", text, f"must be seconds, or {NONE}") from error
+
+
+# -- what is shown -----------------------------------------------------------
+
+
+def _rule(row: ScheduleRow) -> ScheduleRule | None:
+    """Return what a schedule says; None if a newer version has written what cannot be read."""
+    try:
+        return msgspec.json.decode(row.rule, type=ScheduleRule)
+    except msgspec.DecodeError:
+        return None
 
 
 def _tags(row: ScheduleRow) -> tuple[str, ...]:
-    return rule_of(row)[0].tags
+    rule = _rule(row)
+    return () if rule is None else rule.tags
 
 
 def _when(row: ScheduleRow) -> str:
-    return describe(rule_of(row)[0].trigger)
+    rule = _rule(row)
+    return "(cannot be read here)" if rule is None else describe(rule.trigger, row.name)
+
+
+def _facts(row: ScheduleRow) -> dict[str, Any]:
+    """Return what people want to know of a schedule, in the order in which they ask."""
+    call = call_of(row.call)
+    facts = {
+        "name": row.name,
+        "status": f"{row.status}: {row.why}" if row.why else row.status,
+        "when": _when(row),
+        "next tick": row.next_at if row.status is Status.ACTIVE else None,
+        "starts at": row.due_at if row.due_at != row.next_at else None,
+        "last start": row.last_fire_at,
+        "late": None if row.last_late_s is None else f"{row.last_late_s:.3f} s",
+        "its job": row.last_job_id,
+        "started": row.started,
+        "misfires": row.misfires,
+        "task": call.task,
+        "queue": call.queue,
+        "arguments": decoded(call.payload),
+    }
+    declared = "beside its task" if row.origin == CODE else f"by {row.origin}"
+    facts |= _policy(_rule(row))
+    return facts | {"declared": f"{declared}, version {row.version}", "since": row.created_at}
+
+
+def _policy(rule: ScheduleRule | None) -> dict[str, Any]:
+    if rule is None:
+        return {}
+    catch_up = f"{rule.catch_up}"
+    if rule.catch_up_max is not None:
+        catch_up += f", at most {rule.catch_up_max}"
+    return {
+        "window": "since the tick before" if rule.window else None,
+        "catch-up": catch_up,
+        "grace": "however late" if rule.grace_s is None else f"{rule.grace_s:g} s",
+        "overlap": rule.overlap,
+        "jitter": f"up to {rule.jitter_s:g} s" if rule.jitter_s else None,
+        "from": rule.start_at,
+        "until": rule.end_at,
+        "pause": "counts as an outage" if rule.pause_counts else None,
+        "pauses": f"after {rule.pause_after} failures" if rule.pause_after else None,
+        "tags": ", ".join(rule.tags),
+    }
 
 
 def _as_data(row: ScheduleRow) -> dict[str, Any]:
@@ -300,19 +387,6 @@ def _as_data(row: ScheduleRow) -> dict[str, Any]:
     return data
 
 
-def _zone_of(trigger: Trigger) -> str:
-    """Return the zone in which a trigger's ticks are shown: its own, or that of its first part."""
-    match trigger:
-        case Cron() | Rrule() | BusinessDays():
-            return trigger.zone
-        case AnyOf() | AllOf():
-            return _zone_of(trigger.triggers[0])
-        case Excluding():
-            return _zone_of(trigger.trigger)
-        case _:
-            return "UTC"
-
-
 def _print_fires(found: list[Fire]) -> None:
     columns = ("tick", "until", "count", "outcome", "job", "decided", "version")
     rows = [
@@ -320,7 +394,7 @@ def _print_fires(found: list[Fire]) -> None:
             fire.fire_at,
             fire.until if fire.count > 1 else None,
             fire.count,
-            "started" if fire.reason is None else f"skipped: {fire.reason}",
+            "started" if fire.reason is None else f"{fire.reason}: {SKIPS[fire.reason]}",
             fire.job_id,
             fire.decided_at,
             fire.version,
@@ -328,19 +402,3 @@ def _print_fires(found: list[Fire]) -> None:
         for fire in found
     ]
     print_table(columns, rows, empty="no outcomes yet")
-
-
-def _print_ticks(ticks: list[ComingTick], zone: str) -> None:
-    local = ZoneInfo(zone)
-    columns = ("tick", f"in {zone}", "starts", "window from", "note")
-    rows = [
-        (
-            tick.at,
-            tick.at.astimezone(local).strftime("%a %Y-%m-%d %H:%M:%S %Z"),
-            tick.due_at if tick.due_at != tick.at else None,
-            tick.since,
-            tick.case,
-        )
-        for tick in ticks
-    ]
-    print_table(columns, rows, empty="no ticks")

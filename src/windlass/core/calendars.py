@@ -4,7 +4,7 @@ import re
 from bisect import bisect_left
 from calendar import monthrange
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import MAXYEAR, date, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
 RRULE_LENGTH_MAX: Final = 512
 COUNT_MAX: Final = 1_000
+COUNT_YEARS_MAX: Final = 441  # after its start, dates of a rule with COUNT are not looked for
 NTH_MAX: Final = 23  # no month has more working days, at five in a week
 
+_FOREVER = 1 << 62
+_DAYS_IN_400_YEARS = 146_097  # a whole number of weeks
 _AHEAD = 32  # dates of a recurrence that are worked out at once
 _WALL_EPOCH = datetime(1970, 1, 1)
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
+_VALUE = re.compile(r"[A-Z0-9,+-]+", re.ASCII)
 _FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY")
-_DAY_PARTS = ("BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYDAY", "BYEASTER")
+_DAY_PARTS = ("BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYDAY")
 
 
 # -- working days --------------------------------------------------------------
@@ -70,8 +74,10 @@ class RruleMatch:
     """The dates of a recurrence, worked out from near the time that is asked about.
 
     A rule without COUNT repeats itself: it may begin any whole number of its intervals later
-    and give the same dates, so that none has to be counted from its start.
-    Cost: about 1 µs a date; at most some 50 ms, for a daily rule with dates that hardly come.
+    and give the same dates, so that none has to be counted from its start.  dateutil looks for
+    a date that never comes until the year 9999; the calendar repeats itself each 400 years, so
+    the question is asked near the end of that time.
+    Cost: about 5 µs; up to 0.4 s where no date of a daily rule is left.
     """
 
     def __init__(self, trigger: Rrule) -> None:
@@ -79,32 +85,35 @@ class RruleMatch:
         self._parts = rule_parts(trigger.rule)
         self._rule = _rule(trigger)
         self._interval = int(self._parts.get("INTERVAL", "1"))
-        self._from_s = self._to_s = 0  # what is known: all dates from … to …
-        self._known: tuple[int, ...] = ()
+        self._known: tuple[int, int, tuple[int, ...]] = (0, -1, ())  # all dates from … to …
 
     def first(self, wall_s: int) -> int | None:
         """Return the first matching time not before this one."""
-        known = (self._from_s, self._to_s, self._known)
+        known = self._known
         if not known[0] <= wall_s <= known[1]:
-            known = self._work_out(wall_s)
-            self._from_s, self._to_s, self._known = known
+            known = self._known = self._work_out(wall_s)
         index = bisect_left(known[2], wall_s)
         return known[2][index] if index < len(known[2]) else None
 
     def _work_out(self, wall_s: int) -> tuple[int, int, tuple[int, ...]]:
         if "COUNT" in self._parts:
-            every = tuple(map(_wall_second, islice(self._rule, COUNT_MAX)))
-            return min(wall_s, *every, 0), 1 << 62, every
+            late = _Late(self._trigger.start.year, COUNT_YEARS_MAX)
+            rule = self._rule.replace(dtstart=late.of(self._trigger.start))
+            return -_FOREVER, _FOREVER, late.seconds(islice(rule, COUNT_MAX))
         start = max(_WALL_EPOCH + timedelta(seconds=wall_s), self._trigger.start)
-        rule = self._rule_near(start)
-        dates = tuple(map(_wall_second, islice(rule.xafter(start, inc=True), _AHEAD)))
-        return wall_s, dates[-1] if dates else wall_s, dates
+        late = _Late(start.year, HORIZON_YEARS + 1)
+        dates = self._rule_near(start, late).xafter(late.of(start), inc=True)
+        seconds = late.seconds(islice(dates, _AHEAD))
+        return wall_s, seconds[-1] if seconds else wall_s, seconds
 
-    def _rule_near(self, wall: datetime) -> "Rule":
-        changes = self._later_start(wall)
+    def _rule_near(self, wall: datetime, late: "_Late") -> "Rule":
+        changes = {"dtstart": self._trigger.start} | self._later_start(wall)
         last = wall.replace(year=wall.year + HORIZON_YEARS, day=min(wall.day, 28))
         until = self._rule._until
-        return self._rule.replace(until=min(until, last) if until else last, **changes)
+        return self._rule.replace(
+            **changes | {"dtstart": late.of(changes["dtstart"])},
+            until=late.of(min(until, last) if until else last),
+        )
 
     def _later_start(self, wall: datetime) -> dict[str, Any]:
         start = self._trigger.start
@@ -135,6 +144,20 @@ class RruleMatch:
         return given | {"bymonthday": start.day}
 
 
+class _Late:
+    """The calendar moved by as many times 400 years as leave ``room`` before the year 9999."""
+
+    def __init__(self, year: int, room: int) -> None:
+        self._times = (MAXYEAR - room - year) // 400
+
+    def of(self, wall: datetime) -> datetime:
+        return wall.replace(year=wall.year + 400 * self._times)
+
+    def seconds(self, dates: Iterable[datetime]) -> tuple[int, ...]:
+        back = self._times * _DAYS_IN_400_YEARS * DAY_S
+        return tuple(_wall_second(one) - back for one in dates)
+
+
 def rule_parts(rule: str) -> dict[str, str]:
     """Return the parts of a rule by name, once they are known to be bounded.
 
@@ -145,7 +168,7 @@ def rule_parts(rule: str) -> dict[str, str]:
     parts: dict[str, str] = {}
     for part in rule.upper().removeprefix("RRULE:").split(";"):
         name, separator, value = part.partition("=")
-        if not separator or not value or name in parts or not name.isalpha():
+        if not separator or name in parts or not name.isalpha() or not _VALUE.fullmatch(value):
             raise _bad(rule, part, "each part must be NAME=VALUE, once, with ';' between parts")
         parts[name] = value
     if parts.get("FREQ") not in _FREQUENCIES:
@@ -153,6 +176,10 @@ def rule_parts(rule: str) -> dict[str, str]:
         raise _bad(rule, "FREQ", told, parts.get("FREQ"))
     if "DTSTART" in parts:
         raise _bad(rule, "DTSTART", "is the option start=…")
+    if "COUNT" in parts and "UNTIL" in parts:
+        raise _bad(rule, "COUNT", "stands without UNTIL", parts["COUNT"])
+    if "BYEASTER" in parts:
+        raise _bad(rule, "BYEASTER", "is not of RFC 5545")
     for name, most in (("COUNT", COUNT_MAX), ("INTERVAL", 1_000)):
         value = parts.get(name, "1")
         if not value.isdecimal() or len(value) > 4 or not 1 <= int(value) <= most:

@@ -169,7 +169,9 @@ def check_expression(expression: object, *, both: bool) -> str:
         raise BadTrigger("cron", "expression", expression, "must be a text such as '30 2 * * *'")
     for pick in _every_pick(expression):
         rule = _parse(expression, both, pick)
-        if not rule.every_day and Days(rule.mask).first(0) is None:
+        if rule.either or rule.every_day:
+            break  # each month has each weekday
+        if Days(rule.mask).first(0) is None:
             raise _impossible(expression, rule)
     return expression
 
@@ -183,9 +185,15 @@ def cron_rule(expression: str, *, both: bool, seed: str) -> CronRule:
     return _parse(expression, both, lambda field, count: _hash(seed, field) % count)
 
 
+@lru_cache(RULES_CACHED_MAX)
 def uses_hash(expression: str) -> bool:
-    """Tell whether the name of the schedule may matter (never wrongly no)."""
-    return "h" in expression.lower()
+    """Tell whether the name of the schedule matters.  Raises: BadTrigger."""
+    return any(map(hashes, _texts(expression)))
+
+
+def hashes(text: str) -> bool:
+    """Tell whether a field has an ``H``, besides the letters of names."""
+    return "h" in re.sub("[a-z]{3}", "", text.lower())
 
 
 # -- reading -----------------------------------------------------------------
@@ -305,8 +313,6 @@ def _range(field: Field, first: str, last: str | None, step: int | None) -> Iter
     high = field.high if last is None else _number(field, last)
     if low == high or (last is None and step is None):
         return (low,)
-    if field is WEEKDAY:
-        low %= 7
     if low <= high:
         return range(low, high + 1, step or 1)
     return [*range(low, field.high + 1), *range(field.low, high + 1)][:: step or 1]
@@ -386,20 +392,13 @@ def _every_pick(expression: str) -> Iterator[Pick]:
     texts = _texts(expression)
     dates = {DAY.name: texts[-3], MONTH.name: texts[-2], WEEKDAY.name: texts[-1]}
     sizes = {DAY.name: 28, MONTH.name: 12, WEEKDAY.name: 7}
-    spans = [
-        range(sizes[name]) if "h" in _outside_names(text) else range(1)
-        for name, text in dates.items()
-    ]
+    spans = [range(sizes[name]) if hashes(text) else range(1) for name, text in dates.items()]
     for chosen in itertools.product(*spans):
         yield _fixed_pick(dict(zip(dates, chosen, strict=True)))
 
 
 def _fixed_pick(chosen: Mapping[str, int]) -> Pick:
     return lambda field, count: chosen.get(field, 0) % count
-
-
-def _outside_names(text: str) -> str:
-    return re.sub("[a-z]{3}", "", text.lower())
 
 
 def _impossible(expression: str, rule: CronRule) -> BadTrigger:

@@ -1,10 +1,14 @@
-"""Names of tasks, queues and limits: which ones are good, and which one was meant."""
+"""Names and words of options: which ones are good, and which one was meant."""
 
 import difflib
 from collections.abc import Iterable
+from enum import StrEnum
+from typing import TypeVar
 
 from windlass.errors import BadOption
 from windlass.model.jobs import NAME_LENGTH_MAX
+
+C = TypeVar("C", bound=StrEnum)
 
 
 def check_name(option: str, value: object) -> str:
@@ -14,6 +18,15 @@ def check_name(option: str, value: object) -> str:
     if not value.isprintable() or value != value.strip() or "\n" in value:
         raise BadOption(option, value, "must be printable, without blanks at its ends")
     return value
+
+
+def choice(option: str, value: str, kind: type[C]) -> C:
+    """Return the member of an enumeration that a text names.  Raises: BadOption."""
+    try:
+        return kind(value)
+    except ValueError:
+        known = ", ".join(f'"{each}"' for each in kind)
+        raise BadOption(option, value, f"must be one of {known}") from None
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

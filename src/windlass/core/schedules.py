@@ -2,14 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace as with_
 
-from windlass.core.names import check_name
+from windlass.core.names import check_name, choice
 from windlass.core.retry import Delay, seconds_of
 from windlass.core.ticks import ScheduleFault, advanced, rule_of, ticks_from
 from windlass.core.triggers import anchored, describe
@@ -30,9 +31,10 @@ from windlass.model.schedules import (
 )
 from windlass.model.triggers import Trigger
 
+CatchUpName = Literal["latest", "none", "all"]
+OverlapName = Literal["skip", "queue", "queue_one", "cancel_old", "allow"]
+
 CODE = "code"  # the origin of a schedule that stands beside its task
-GRACE_S = 3_600.0
-WINDOW_CATCH_UP, WINDOW_CATCH_UP_MAX, WINDOW_OVERLAP = CatchUp.ALL, 10, Overlap.QUEUE
 CATCH_UP_MAX = 1_000
 REPLACED_MAX = 10_000  # ticks that are counted when a trigger is replaced
 NO_ID = JobId("")
@@ -45,6 +47,20 @@ LOOK_BACK: Mapping[Overlap, int] = {
     Overlap.CANCEL_OLD: 2,
 }
 ONE_AT_A_TIME = frozenset({Overlap.QUEUE, Overlap.QUEUE_ONE, Overlap.CANCEL_OLD})
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a schedule does where it does not say."""
+
+    catch_up: CatchUp
+    catch_up_max: int | None
+    grace_s: float | None
+    overlap: Overlap
+
+
+OF_TICKS = Defaults(CatchUp.LATEST, None, 3_600.0, Overlap.SKIP)
+OF_WINDOWS = Defaults(CatchUp.ALL, 10, None, Overlap.QUEUE)  # no span is to be left out
 
 
 class Schedule:
@@ -80,10 +96,10 @@ class Schedule:
         end: datetime | None = None,
         jitter: Delay = 0.0,
         window: bool = False,
-        catch_up: str | None = None,
+        catch_up: CatchUpName | CatchUp | None = None,
         catch_up_max: int | None = None,
         grace: Delay | UnsetType | None = UNSET,
-        overlap: str | None = None,
+        overlap: OverlapName | Overlap | None = None,
         pause_counts: bool = False,
         pause_after: int | None = None,
         tags: Sequence[str] = (),
@@ -93,12 +109,13 @@ class Schedule:
             raise BadOption("schedule", trigger, why)
         self.name = None if name is None else check_name("name", name)
         self.arguments = dict(arguments or {})
-        catches_up = _choice("catch_up", catch_up, CatchUp, WINDOW_CATCH_UP if window else None)
-        overlaps = _choice("overlap", overlap, Overlap, WINDOW_OVERLAP if window else None)
-        if catch_up_max is None and window and catch_up is None:
-            catch_up_max = WINDOW_CATCH_UP_MAX
+        defaults = OF_WINDOWS if window else OF_TICKS
+        catches_up = choice("catch_up", catch_up or defaults.catch_up, CatchUp)
+        overlaps = choice("overlap", overlap or defaults.overlap, Overlap)
+        if catch_up_max is None and catch_up is None:
+            catch_up_max = defaults.catch_up_max
         if grace is UNSET:
-            grace = None if window else GRACE_S
+            grace = defaults.grace_s
         self.rule = ScheduleRule(
             trigger=trigger,
             start_at=_instant("start", start),
@@ -127,19 +144,6 @@ def check_schedules(value: object) -> tuple[Schedule, ...]:
     """Return the schedules of a task: of one, of several, of a bare trigger.  Raises: BadOption."""
     each = value if isinstance(value, (list, tuple)) else () if value is None else (value,)
     return tuple(one if isinstance(one, Schedule) else Schedule(one) for one in each)
-
-
-E = TypeVar("E", CatchUp, Overlap)
-
-
-def _choice(option: str, value: str | None, kind: type[E], default: E | None) -> E:
-    if value is None:
-        return next(iter(kind)) if default is None else default
-    try:
-        return kind(value)
-    except ValueError:
-        known = ", ".join(f'"{each}"' for each in kind)
-        raise BadOption(option, value, f"must be one of {known}") from None
 
 
 def _count(option: str, value: object, most: int) -> int | None:

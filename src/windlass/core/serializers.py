@@ -23,6 +23,7 @@ from windlass.errors import BadOption, BadTask, PickleRefused, UnknownSerializer
 
 JSON, MSGPACK, PICKLE = "json", "msgpack", "pickle"
 BUILT_IN = (JSON, MSGPACK, PICKLE)
+RESERVED = "blob"  # what is framed so lies elsewhere: core/references.py
 PICKLE_KEY_LENGTH_MIN = 32
 MARK = b"\0"
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -90,6 +91,8 @@ def check_serializer(serializer: Serializer) -> Serializer:
         raise BadOption(
             "serializer", serializer, "needs a name of 1 to 32 small letters, digits, - and _"
         )
+    if name == RESERVED:
+        raise BadOption("serializer", serializer, f"the name {name!r} is that of references")
     if name in BUILT_IN:
         raise BadOption("serializer", serializer, f"the name {name!r} is that of a built-in one")
     if not (callable(getattr(serializer, "dumps", None)) and callable(serializer.loads)):

@@ -22,6 +22,8 @@ from windlass.errors import (
     BadArguments,
     BadOption,
     BadTask,
+    LargeResultLost,
+    LargeResultsOff,
     MemoryExceeded,
     MiddlewareBroke,
     NotEncodable,
@@ -46,6 +48,8 @@ _HOPELESS = (
     UnknownSerializer,
     PickleRefused,
     MiddlewareBroke,
+    LargeResultLost,
+    LargeResultsOff,
 )
 
 

@@ -88,7 +88,9 @@ class AllTicks:
                 after = tick.at - _MOMENT
             if all(tick.at == ticks[-1].at for tick in ticks):
                 return _shared(ticks)
-        raise BadTrigger("all_of", "triggers", len(self._parts), _given_up("all of them share"))
+        raise BadTrigger(
+            "all_of", "triggers", len(self._parts), _given_up("and none that all share")
+        )
 
 
 class ExcludingTicks:
@@ -124,7 +126,7 @@ class ExcludingTicks:
                 after = tick.at
             else:
                 return tick
-        raise BadTrigger("excluding", "trigger", None, _given_up("is not excluded"))
+        raise BadTrigger("excluding", "trigger", "…", _given_up("in a row that are excluded"))
 
     def _excludes(self, day: int) -> bool:
         return (day + _MONDAY_DAY) % 7 in self._weekdays or day in self._days
@@ -157,4 +159,4 @@ def _shared(ticks: Sequence[Tick]) -> Tick:
 
 
 def _given_up(what: str) -> str:
-    return f"none of {LOOKS_MAX:,} instants {what}; combine rules that meet more often"
+    return f"{LOOKS_MAX:,} instants {what}; combine rules that meet more often"

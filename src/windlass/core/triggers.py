@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final, get_args
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -75,7 +76,7 @@ _TRIED_FROM = datetime(2026, 1, 1, tzinfo=UTC)
 def cron(
     expression: str,
     *,
-    tz: str = "UTC",
+    tz: str | ZoneInfo = "UTC",
     gap: Gap = "first",
     overlap: Overlap = "first",
     days: DaysRule = "either",
@@ -126,7 +127,7 @@ def at(*instants: datetime) -> At:
     return At(tuple(sorted({_instant("at", "instants", one) for one in instants})))
 
 
-def rrule(rule: str, *, start: datetime, tz: str = "UTC") -> Rrule:
+def rrule(rule: str, *, start: datetime, tz: str | ZoneInfo = "UTC") -> Rrule:
     """Return a recurrence of RFC 5545, such as ``FREQ=MONTHLY;BYDAY=2TU``; daily or longer.
 
     start: the first time and what the rule counts from; without a zone, it is one of ``tz``.
@@ -147,7 +148,7 @@ def rrule(rule: str, *, start: datetime, tz: str = "UTC") -> Rrule:
 def business_days(
     at: str | time = "09:00",
     *,
-    tz: str = "UTC",
+    tz: str | ZoneInfo = "UTC",
     weekdays: Iterable[Weekday] = WORKDAYS,
     holidays: Iterable[date] = (),
     which: Which = "every",
@@ -210,7 +211,7 @@ def excluding(
     dates: Iterable[date] = (),
     weekdays: Iterable[Weekday] = (),
     other: Trigger | None = None,
-    tz: str | None = None,
+    tz: str | ZoneInfo | None = None,
 ) -> Excluding:
     """Return the rule of a trigger's instants, but for some.
 
@@ -398,7 +399,7 @@ def _check_depth(trigger: str, made: Trigger) -> None:
 
 def _wall_time(start: datetime, zone: str) -> datetime:
     if start.tzinfo is None:
-        return start
+        return start.replace(microsecond=0)
     utc_s = int(start.timestamp())
     return _wall(utc_s + zone_of(zone).stretch(utc_s).offset_s)
 

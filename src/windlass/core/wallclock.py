@@ -48,7 +48,7 @@ class Times:
             minute, rest = divmod(second, 60)
             if self._minutes >> minute & 1 and (left := self._seconds >> rest):
                 return second + (left & -left).bit_length() - 1
-            minute += rest > self._second or not self._minutes >> minute & 1
+            minute += 1
         later = self._minutes >> minute
         if not later:
             return -1

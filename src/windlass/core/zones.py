@@ -54,7 +54,7 @@ class Zone:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._info = _load(name)
+        self._info = zone_info(name)
         self._chunks: dict[int, tuple[Stretch, ...]] = {}
 
     def stretch(self, utc_s: int) -> Stretch:
@@ -143,7 +143,11 @@ def instant_of(utc_s: int) -> datetime:
 # -- where the data comes from -----------------------------------------------
 
 
-def _load(name: str) -> ZoneInfo:
+def zone_info(name: str) -> ZoneInfo:
+    """Return a zone's data, the package's where it is not older than the system's.
+
+    Raises: UnknownZone, ZoneDataMissing.
+    """
     if _NAME.fullmatch(name) is None:
         raise UnknownZone(name, _near(name))
     if _package_is_newer():

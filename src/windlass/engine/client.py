@@ -1,5 +1,6 @@
 """The client: what a program asks of the store, from one event loop."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
@@ -9,8 +10,11 @@ import msgspec
 
 from windlass.core.lifecycle import after_cancel, after_reschedule
 from windlass.core.operations import Changes, hold_request
+from windlass.core.references import is_reference
 from windlass.core.retry import Delay, seconds_of
 from windlass.core.why import Why, explain
+from windlass.engine.cancelling import cancel_job
+from windlass.engine.large_results import FETCHES_MAX, LargeResults
 from windlass.engine.schedules import ScheduleClient
 from windlass.engine.waiter import Waiter
 from windlass.engine.watcher import Watcher
@@ -19,6 +23,7 @@ from windlass.errors import (
     JobNotFailed,
     JobNotFound,
     JobNotWaiting,
+    LargeResultLost,
     ResultTimeout,
     WorkerNotFound,
 )
@@ -51,8 +56,9 @@ DOUBT_S = 1.0  # who has waited so long for a job looks whether it exists
 class Client:
     """Enqueues, looks up, waits for, cancels and retries jobs.  Belongs to one event loop."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, large: LargeResults | None = None) -> None:
         self._store = store
+        self._large = large or LargeResults()
         self._waiter = Waiter(store)
         self._watcher = Watcher(store, self._waiter)
         self.schedules = ScheduleClient(store)
@@ -107,6 +113,40 @@ class Client:
             raise ResultTimeout(late, timeout_s or 0.0, (await self.get(late)).state)
         return MappingProxyType(ended)
 
+    async def whole(self, finished: Finished) -> Finished:
+        """Return how a job ended with its result, also where that lies among the large ones.
+
+        Raises: LargeResultsOff, LargeResultLost, BlobsUnavailable; JobNotFound, if the job was
+                deleted meanwhile.
+        """
+        if not is_reference(finished.result):
+            return finished
+        try:
+            return await self._large.whole(finished)
+        except LargeResultLost:
+            found = (await self._store.results([finished.job_id])).get(finished.job_id)
+            if found is None:
+                raise JobNotFound(finished.job_id) from None
+            if found.result == finished.result:
+                raise
+            return found  # its time was over meanwhile
+
+    async def whole_all(self, ended: Mapping[JobId, Finished]) -> Mapping[JobId, Finished]:
+        """Do as ``whole`` for many, a few at a time."""
+        room = asyncio.Semaphore(FETCHES_MAX)
+
+        async def fetch(finished: Finished) -> Finished:
+            async with room:
+                return await self.whole(finished)
+
+        fetching = [asyncio.ensure_future(fetch(each)) for each in ended.values()]
+        try:
+            whole = await asyncio.gather(*fetching)
+        finally:
+            for each in fetching:
+                each.cancel()
+        return {finished.job_id: finished for finished in whole}
+
     async def each_ended(
         self, job_ids: Sequence[JobId], *, timeout_s: float | None = None
     ) -> AsyncGenerator[Finished, None]:
@@ -156,15 +196,8 @@ class Client:
                  state in which the job had already ended.
         Raises:  JobNotFound.
         """
-        while True:
-            job = await self.get(job_id)
-            transition = after_cancel(job, actor)
-            if transition is None:
-                return job.state
-            [applied] = await self._store.settle([transition])
-            if applied:
-                return transition.after
-            # the job moved between the look and the write: look again
+        state, _ = await cancel_job(self._store, job_id, actor)
+        return state
 
     async def cancel_all(self, where: JobFilter, *, actor: str = "client") -> int:
         """Cancel all jobs that fit, or ask them to stop; return how many that was.

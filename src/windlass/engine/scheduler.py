@@ -6,8 +6,8 @@ proves.  A wake-up that is lost costs a sweep; a leader that is lost costs its l
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -51,11 +51,15 @@ STANDBY_S = 0.3  # how long another may lead unseen: who resigns may not be hear
 PATIENCE_S = 5.0  # for an answer of the store
 RESIGN_S = 2.0
 PLANNING_S = 0.1  # before what is planned is written: a long plan must not cost the lease
+DUE_MAX = 5 * FIRE_BATCH_MAX  # read at once, so that planning and writing can overlap
+BREATHE_EACH = 32  # plans, about a millisecond: then whoever else is in this loop has a turn
 PRUNE_LIMIT = 1_000
 WHY_CHARS_MAX = 1_000
 PRUNE_INTERVAL_S = 60.0
+TOLD = (NoticeKind.FIRED, NoticeKind.MISFIRED, NoticeKind.ENQUEUED)
 NOBODY = Observers()
 T = TypeVar("T")
+Batch = list[tuple[ScheduleRow, Planned]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,7 @@ class Scheduler:
         self._new_job_id = new_job_id
         self._knows = knows
         self._observers = observers
+        self._is_observed = observers.want(*TOLD)
         self._watchdog = watchdog or Watchdog()
         self._pulse = self._watchdog.pulse("schedules")
         self._stop = asyncio.Event()
@@ -239,7 +244,7 @@ class Scheduler:
 
     async def _serve(self) -> float:
         """Fire what is due; return after how many seconds there is more to do."""
-        due = await self._answered(self._schedules.due(FIRE_BATCH_MAX))
+        due = await self._answered(self._schedules.due(DUE_MAX))
         if due.schedules:
             await self._fire_all(due)
             return 0.0
@@ -249,29 +254,44 @@ class Scheduler:
         return max(0.0, min(next_s, left_s, self._options.sweep_s))
 
     async def _fire_all(self, due: DueSchedules) -> None:
-        for batch in self._batches(due):
-            if self._stop.is_set():
-                return
-            await self._cancel([job_id for _, one in batch for job_id in one.cancels])
-            await self._fire_each([(row, one.plan) for row, one in batch])
+        """Write what becomes of what is due; while one batch is written, the next is planned."""
+        writing: asyncio.Task[None] | None = None
+        try:
+            async with aclosing(self._batches(due)) as batches:
+                async for batch in batches:
+                    if writing is not None:
+                        await writing
+                    if self._stop.is_set():
+                        return
+                    writing = asyncio.create_task(self._write(batch))
+            if writing is not None:
+                await writing
+        finally:
+            if writing is not None and not writing.done():
+                writing.cancel()
+                await asyncio.gather(writing, return_exceptions=True)
 
-    def _batches(self, due: DueSchedules) -> Iterator[list[tuple[ScheduleRow, Planned]]]:
+    async def _batches(self, due: DueSchedules) -> AsyncGenerator[Batch, None]:
         """Plan, a part at a time: no more jobs than a transaction may start, and not for long."""
-        batch: list[tuple[ScheduleRow, Planned]] = []
+        batch: Batch = []
         size, began_at = 0, self._now()
-        for each in due.schedules:
+        for n, each in enumerate(due.schedules):
             one = self._plan(each, due)
             weight = max(1, len(one.plan.requests))
-            if batch and size + weight > FIRE_BATCH_MAX:
+            is_full = size + weight > FIRE_BATCH_MAX or self._now() - began_at > PLANNING_S
+            if batch and is_full:
                 yield batch
                 batch, size, began_at = [], 0, self._now()
             batch.append((each.row, one))
             size += weight
-            if self._now() - began_at > PLANNING_S:
-                yield batch
-                batch, size, began_at = [], 0, self._now()
+            if n % BREATHE_EACH == 0:
+                await asyncio.sleep(0)
         if batch:
             yield batch
+
+    async def _write(self, batch: Batch) -> None:
+        await self._cancel([job_id for _, one in batch for job_id in one.cancels])
+        await self._fire_each([(row, one.plan) for row, one in batch])
 
     def _plan(self, each: DueSchedule, due: DueSchedules) -> Planned:
         try:
@@ -318,7 +338,7 @@ class Scheduler:
         row = written.row
         if row.status in (Status.HELD, Status.PAUSED):
             log.error("schedule %s is %s: %s", row.name, row.status, row.why)
-        if not self._observers:
+        if not self._is_observed:
             return
         requests = {request.id: request for request in written.requests}
         for fire in written.fires:

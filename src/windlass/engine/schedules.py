@@ -5,18 +5,37 @@ slower looks again.
 """
 
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 
 import msgspec
 
+from windlass.core import backfills as decide_backfill
 from windlass.core import schedules as decide
 from windlass.core.schedules import CODE
-from windlass.core.ticks import call_of, due_at, rule_of, tick_before, ticks_from
+from windlass.core.ticks import (
+    ScheduleFault,
+    call_of,
+    due_at,
+    rule_of,
+    tick_before,
+    ticks_from,
+)
 from windlass.core.triggers import Compiled
 from windlass.core.why_schedules import ScheduleWhy, explain_schedule
-from windlass.errors import ScheduleNotFound
-from windlass.model.jobs import JobId
+from windlass.engine.cancelling import cancel_job
+from windlass.errors import BackfillNotFound, BrokenSchedule, JobNotFound, ScheduleNotFound
+from windlass.model.backfills import (
+    BACKFILL_BATCH_MAX,
+    BACKFILL_TICKS_MAX,
+    Backfill,
+    BackfillId,
+    BackfillItem,
+    BackfillJob,
+    BackfillRequest,
+)
+from windlass.model.jobs import LIVE, JobId
 from windlass.model.schedules import (
     SAVE_BATCH_MAX,
     Fire,
@@ -123,8 +142,13 @@ class ScheduleClient:
         return await self._edit(name, lambda row, now: _plan(decide.paused(row, why)))
 
     async def resume(self, name: str) -> ScheduleRow:
-        """Have a paused schedule fire again.  Idempotent.  Raises: ScheduleNotFound."""
-        return await self._edit(name, lambda row, now: _plan(decide.resumed(row, now)))
+        """Have a paused schedule fire again, or a held one be tried again.  Idempotent.
+
+        Raises: ScheduleNotFound.
+        """
+        return await self._edit(
+            name, lambda row, now: _plan(decide.resumed(row, now) or decide.retried(row))
+        )
 
     async def remove(self, name: str) -> ScheduleRow:
         """Take a schedule away; what it has started goes on.  Raises: ScheduleNotFound."""
@@ -147,6 +171,59 @@ class ScheduleClient:
         request = msgspec.structs.replace(call_of(row.call), id=new_id)
         [job_id] = await self._store.enqueue([request])
         return job_id
+
+    # -- backfills -----------------------------------------------------------
+
+    async def plan_backfill(
+        self, request: BackfillRequest
+    ) -> tuple[ScheduleRow, list[BackfillItem]]:
+        """Return what a backfill would do with each tick of its range; nothing is written.
+
+        Raises: ScheduleNotFound, BadOption, ScheduleFault.
+        """
+        row = await self.get(request.schedule)
+        limit = 2 * BACKFILL_TICKS_MAX  # who has more than that is refused for its ticks anyway
+        started = await self._schedules.started(row.name, request.since, request.until, limit)
+        return row, decide_backfill.backfill_items(row, request, started)
+
+    async def backfill(
+        self, request: BackfillRequest, new_id: Callable[[], JobId]
+    ) -> list[BackfillItem]:
+        """Run ticks of the past as ordinary jobs; return what became of each tick of the range.
+
+        Up to BACKFILL_BATCH_MAX jobs go in one transaction.  The same request again goes on
+        where it was broken off.
+        Raises: ScheduleNotFound, BadOption, ScheduleFault, StoreUnavailable.
+        """
+        row, items = await self.plan_backfill(request)
+        jobs = decide_backfill.backfill_requests(row, request, items, new_id)
+        for start in range(0, max(1, len(jobs)), BACKFILL_BATCH_MAX):
+            some = jobs[start : start + BACKFILL_BATCH_MAX]
+            await self._schedules.add_backfill(request, some)
+        return items
+
+    async def backfills(self, *, limit: int = 50, schedule: str | None = None) -> list[Backfill]:
+        """List backfills, the newest first, each with its jobs counted by state."""
+        return await self._schedules.backfills(limit=limit, schedule=schedule)
+
+    async def backfill_jobs(self, backfill: BackfillId) -> list[BackfillJob]:
+        """Return the jobs of a backfill, the oldest tick first."""
+        return await self._schedules.backfill_jobs(backfill)
+
+    async def cancel_backfill(self, backfill: BackfillId, *, actor: str = "client") -> int:
+        """Cancel the jobs of a backfill that have not ended; return how many that was.
+
+        Raises: BackfillNotFound.
+        """
+        if not await self._schedules.end_backfill(backfill):
+            raise BackfillNotFound(backfill)
+        cancelled = 0
+        for job in await self.backfill_jobs(backfill):
+            if job.state in LIVE:
+                with suppress(JobNotFound):  # it has ended, and was purged
+                    _, is_ours = await cancel_job(self._store, job.job_id, actor)
+                    cancelled += is_ours
+        return cancelled
 
     # -- looking -------------------------------------------------------------
 
@@ -191,7 +268,12 @@ class ScheduleClient:
         row, now = await self._stand(name)
         fires = await self._schedules.fires(name, limit=1)
         leader = await self._schedules.leader()
-        return explain_schedule(row, now, leader, fires[0] if fires else None)
+        blocker = None if row.last_job_id is None else await self._live(row.last_job_id)
+        return explain_schedule(row, now, leader, fires[0] if fires else None, blocker)
+
+    async def _live(self, job_id: JobId) -> JobId | None:
+        job = await self._store.get(job_id)
+        return None if job is None or job.state not in LIVE else job_id
 
     async def preview(
         self,
@@ -204,10 +286,13 @@ class ScheduleClient:
         """Return ticks of a schedule: the next ones, or those of a range.
 
         since: default: now.   until: not included; None: as many as ``count`` says.
-        Raises: ScheduleNotFound, ScheduleFault.
+        Raises: ScheduleNotFound, BrokenSchedule.
         """
         row, now = await self._stand(name)
-        return coming(row.name, *rule_of(row), since or now, until, count)
+        try:
+            return coming(row.name, *rule_of(row), since or now, until, count)
+        except ScheduleFault as error:
+            raise BrokenSchedule(name, str(error)) from error
 
 
 def coming(

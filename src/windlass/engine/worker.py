@@ -8,7 +8,6 @@ lost costs one poll interval; a store that is gone costs the time it is gone.
 
 import asyncio
 import logging
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from windlass.core.inputs import own_result, with_inputs
 from windlass.core.lifecycle import OWN_RESULT, after_attempt
 from windlass.core.middleware import AttemptCall, attempt_through
 from windlass.core.tasks import Isolation, TaskSpec, outcome_of, retry_delay_s
+from windlass.engine.eager import start_task
+from windlass.engine.large_results import Ends, LargeResults
 from windlass.engine.lease import LeaseKeeper
 from windlass.engine.observers import Observers
 from windlass.engine.pools import Pools
@@ -28,9 +29,10 @@ from windlass.engine.progress import ProgressWriter
 from windlass.engine.settler import Settler
 from windlass.engine.upkeep import Upkeep
 from windlass.engine.watchdog import Watchdog
-from windlass.errors import UnavailableError, UsageError
+from windlass.engine.worker_notices import of_claim, of_end, of_progress
+from windlass.errors import ConfigurationError, TaskError, UnavailableError, UsageError
 from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, Input, JobId
-from windlass.model.notices import Notice, NoticeKind, kind_of
+from windlass.model.notices import ENDS, Notice, NoticeKind, kind_of
 from windlass.model.outcomes import (
     Cancelled,
     Failed,
@@ -105,6 +107,7 @@ class Running:
 class Worker:
     """Runs jobs until it is told to stop.
 
+    Made in the loop in which it runs.
     store:     open, and bound to the running loop.
     executors: started, one for each isolation that a task of ``specs`` asks for.
     new_info:  makes the description of this worker under a fresh random id.
@@ -112,6 +115,7 @@ class Worker:
     observers: told what happens to the jobs, and to this worker.
     state:     handed to each attempt in its context.
     watchdog:  told of each loop's progress, and of the lease.
+    large:     where results go that are too large for a row.
     """
 
     def __init__(
@@ -126,8 +130,11 @@ class Worker:
         observers: Observers = NOBODY,
         state: Any = None,
         watchdog: Watchdog | None = None,
+        large: LargeResults | None = None,
     ) -> None:
         self._store = store
+        self._large = large or LargeResults()
+        self._keeps_large = self._large.are_kept
         self._watchdog = watchdog or Watchdog()
         self._pulse = self._watchdog.pulse("claim")
         self._specs = specs
@@ -135,8 +142,11 @@ class Worker:
         self._options = options
         self._chance = chance
         self._state = state
+        self._now = asyncio.get_running_loop().time
         self._observers = observers
-        self._is_observed = bool(observers)
+        self._tells_of_claims = observers.want(NoticeKind.CLAIMED)
+        self._tells_of_starts = observers.want(NoticeKind.STARTED)
+        self._tells_of_ends = observers.want(*ENDS)
         self._ended: dict[tuple[JobId, int], tuple[Claim, float | None]] = {}  # for observers
         self._limited: set[JobId] = set()  # under limits, and not settled yet
         self._bell: Bell | None = None
@@ -155,7 +165,7 @@ class Worker:
         self._progress = ProgressWriter(
             store,
             interval_s=options.progress_s,
-            written=self._tell_of_progress if self._is_observed else None,
+            written=self._tell_of_progress if observers.want(NoticeKind.PROGRESSED) else None,
             pulse=self._watchdog.pulse("progress"),
         )
         self._note_progress = self._progress.note  # bound once, not for each attempt
@@ -342,7 +352,7 @@ class Worker:
     def _take(self, claims: Sequence[Claim], still_held: bool) -> None:
         stopping = self._stop.is_set() or not still_held
         for claim in claims:
-            if self._is_observed:
+            if self._tells_of_claims:
                 self._tell_of_claim(NoticeKind.CLAIMED, claim)
             if stopping:
                 self._hand_over(claim, Released())
@@ -398,20 +408,21 @@ class Worker:
 
     def _begin(self, claim: Claim, spec: TaskSpec, together: Together | None) -> None:
         context = Context(claim, self._state, self._note_progress)
-        running = Running(claim, spec, self._now() if self._is_observed else 0.0, context)
+        running = Running(claim, spec, self._now() if self._tells_of_ends else 0.0, context)
         running.together = together
         self._running[claim.job_id] = running
         self.jobs_started += 1 if together is None else len(together.claims)
         if self._pools.are_narrow:
             self._pools.enter(claim.queue, spec.isolation)
-        if self._is_observed:
+        if self._tells_of_starts:
             for one in running.claims:
                 self._tell_of_claim(NoticeKind.STARTED, one)
-        running.task = _start_task(self._attempt(running))
+        running.task = start_task(self._attempt(running))
 
     async def _attempt(self, running: Running) -> None:
         spec, claim = running.spec, running.claim
         outcome: Outcome | None = None
+        kept: Ends | None = None
         try:
             if claim.has_inputs:
                 claim, outcome = await self._given(spec, claim)
@@ -422,9 +433,11 @@ class Worker:
                 outcome = await attempt_through(spec.around_attempt, call, self._execute)
             else:
                 outcome = await self._executors[spec.isolation].run(spec, claim, running.context)
+            if self._keeps_large and self._large.must_take(outcome):
+                kept = await self._large.kept(_ends(running, claim, outcome))
         except asyncio.CancelledError:
             outcome = running.stopped
-        except UsageError as error:  # what other jobs give does not fit
+        except (UsageError, ConfigurationError, TaskError) as error:  # what other jobs give
             outcome = outcome_of(spec, error)
         except Exception as error:  # an executor never raises; if one does, the job must not hang
             log.exception("job %s: the executor broke", claim.job_id)
@@ -435,19 +448,19 @@ class Worker:
         self._room.set()
         if self._pools.are_narrow and self._pools.leave(spec.isolation):
             self._pool_room.set()
-        if outcome is not None and running.together is None:
+        if outcome is not None and running.together is None and kept is None:
             self._settle(running, claim, outcome)
-        elif outcome is not None and running.together is not None:
-            for one, own in running.together.apart(outcome):
+        elif outcome is not None:
+            for one, own in kept or _ends(running, claim, outcome):
                 self._settle(running, one, own)
-        elif self._is_observed:  # its lease is gone; nothing is written of it
+        elif self._tells_of_ends:  # its lease is gone; nothing is written of it
             seconds = self._now() - running.began_at
-            self._tell_of_claim(NoticeKind.REFUSED, claim, seconds=seconds)
+            self._tell_of_claim(NoticeKind.REFUSED, claim, seconds)
 
     async def _given(self, spec: TaskSpec, claim: Claim) -> tuple[Claim, Outcome | None]:
         """Return the claim with what other jobs give it; or its outcome, if that is given.
 
-        Raises: BadArguments, ResultExpired.
+        Raises: BadArguments, ResultExpired, LargeResultLost, LargeResultsOff.
         """
         inputs = await self._inputs_of(claim)
         if any(one.slot == OWN_RESULT for one in inputs):
@@ -457,7 +470,8 @@ class Worker:
     async def _inputs_of(self, claim: Claim) -> list[Input]:
         while True:
             try:
-                return await self._store.inputs(claim.job_id)
+                inputs = await self._store.inputs(claim.job_id)
+                return await self._large.whole_inputs(inputs)
             except UnavailableError as error:  # an outage is no failure of the job
                 log.warning("job %s waits for its inputs: %s", claim.job_id, error)
                 await asyncio.sleep(RESTART_S)
@@ -497,7 +511,7 @@ class Worker:
     ) -> None:
         if claim.lane is not None:
             self._limited.add(claim.job_id)
-        if self._is_observed:
+        if self._tells_of_ends:
             seconds = None if began_at is None else self._now() - began_at
             self._ended[claim.job_id, claim.fence] = claim, seconds
         self._settler.add(after_attempt(claim, outcome, delay_s, result_ttl_s))
@@ -530,7 +544,7 @@ class Worker:
         self._room.set()
         if self._limited:
             self._look_for_freed(batch)
-        if self._is_observed:
+        if self._tells_of_ends:
             for transition, was_applied in zip(batch, applied, strict=True):
                 self._tell_of_end(transition, was_applied)
 
@@ -543,54 +557,25 @@ class Worker:
 
     # -- observers -----------------------------------------------------------
 
-    def _tell_of_claim(self, kind: NoticeKind, claim: Claim, **facts: Any) -> None:
-        self._observers.tell(
-            Notice(
-                kind=kind,
-                job_id=claim.job_id,
-                task=claim.task,
-                queue=claim.queue,
-                attempt=claim.attempt,
-                worker=self._keeper.info.id,
-                **facts,
-            )
-        )
+    def _tell_of_claim(self, kind: NoticeKind, claim: Claim, seconds: float | None = None) -> None:
+        self._observers.tell(of_claim(kind, claim, self._keeper.info.id, seconds))
 
     def _tell_of_progress(self, context: Context, report: ProgressReport) -> None:
-        self._observers.tell(
-            Notice(
-                kind=NoticeKind.PROGRESSED,
-                job_id=context.job_id,
-                task=context.task,
-                queue=context.queue,
-                attempt=context.attempt,
-                worker=self._keeper.info.id,
-                fraction=report.fraction,
-                message=report.message,
-            )
-        )
+        self._observers.tell(of_progress(context, report, self._keeper.info.id))
 
     def _tell_of_end(self, transition: Transition, was_applied: bool) -> None:
         told = self._ended.pop((transition.job_id, transition.fence), None)
         if told is None:  # an observer's bookkeeping must never hold up a write
             return
         claim, seconds = told
-        self._tell_of_claim(
-            kind_of(transition) if was_applied else NoticeKind.REFUSED,
-            claim,
-            seconds=seconds,
-            reason=transition.reason,
-            error_type=transition.error_type,
-        )
+        kind = kind_of(transition) if was_applied else NoticeKind.REFUSED
+        self._observers.tell(of_end(kind, transition, claim, self._keeper.info.id, seconds))
 
     def _tell_of_worker(self, kind: NoticeKind) -> None:
         self._observers.tell(Notice(kind=kind, worker=self._keeper.info.id))
 
     def _lost(self, count: int) -> None:
         self._observers.tell(Notice(kind=NoticeKind.LOST, count=count))
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
 
     # -- stopping ------------------------------------------------------------
 
@@ -666,22 +651,17 @@ class Worker:
         return task
 
 
+def _ends(running: Running, claim: Claim, outcome: Outcome | None) -> Ends:
+    """Return what an outcome is for each job of an attempt."""
+    if outcome is None:
+        return []
+    return [(claim, outcome)] if running.together is None else running.together.apart(outcome)
+
+
 def _stop_attempt(running: Running, outcome: Outcome | None) -> None:
     running.stopped = outcome
     if running.task is not None:
         running.task.cancel()
-
-
-if sys.version_info >= (3, 12):
-
-    def _start_task(attempt: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        loop = asyncio.get_running_loop()
-        return asyncio.Task(attempt, loop=loop, eager_start=True)
-
-else:
-
-    def _start_task(attempt: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        return asyncio.get_running_loop().create_task(attempt)
 
 
 async def _end(*tasks: "asyncio.Future[Any]") -> None:

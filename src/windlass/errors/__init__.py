@@ -5,6 +5,8 @@ WindlassError
 │   ├── BadSetting              a value of a setting is not acceptable
 │   ├── UnknownSetting          no setting has this name
 │   ├── BadStoreUrl             no store answers to this URL
+│   ├── BadLargeResults         large results cannot be kept where the setting says
+│   ├── LargeResultsOff         a large result is asked for without that setting
 │   ├── MissingExtra            an optional dependency is not installed
 │   ├── AppNotFound             `module:app` does not lead to an App
 │   ├── BadTask                 a task is defined in a way that cannot be kept
@@ -18,7 +20,8 @@ WindlassError
 │   ├── StoreCorrupt            the store's file is damaged or not a database
 │   ├── StoreReadOnly           the store cannot be written
 │   ├── SqliteTooOld            the SQLite library on this machine has a known fault
-│   └── ZoneDataMissing         this machine has no data of time zones
+│   ├── ZoneDataMissing         this machine has no data of time zones
+│   └── BrokenSchedule          a stored schedule cannot be worked out here
 ├── UsageError              the caller: fix the call
 │   ├── BadArguments            arguments do not fit the task's signature
 │   ├── NotEncodable            a value has no place in a payload
@@ -31,6 +34,7 @@ WindlassError
 │   ├── TooManyHolds            the store keeps no more holds than it has
 │   ├── HoldNotFound            no hold of this id is in force
 │   ├── ScheduleNotFound        the store keeps no schedule of this name
+│   ├── BackfillNotFound        the store keeps no backfill of this id
 │   ├── TaskNotFound            the app has no task of this name
 │   ├── JobNotFound             no job has this id
 │   ├── JobNotWaiting           only a job that waits to start can be rescheduled
@@ -43,13 +47,15 @@ WindlassError
 │   ├── ResultExpired           the job's result was kept for a time, which is over
 │   └── ResultTimeout           the job did not end within the time given
 ├── UnavailableError        the operator; trying again may help
-│   └── StoreUnavailable        the store does not answer
+│   ├── StoreUnavailable        the store does not answer
+│   └── BlobsUnavailable        the place of the large results does not answer
 ├── StaleError              nobody: a newer holder of the job has won
 │   └── LeaderLost              another scheduler leads
 └── TaskError               the task's author: an attempt, or the job, went wrong
     ├── JobFailed               the job ended in ``failed``
     ├── JobCancelled            the job ended in ``cancelled``
     ├── BadResult               a stored result cannot be read
+    ├── LargeResultLost         a large result is gone or damaged
     ├── BadBatchResult          a batch returned neither None nor a value for each item
     ├── UpstreamFailed          a job that this one waited for ended badly
     ├── AttemptTimeout          an attempt ran longer than its limit
@@ -74,17 +80,21 @@ from windlass.errors.attempts import (
     DependencyBroke,
     JobCancelled,
     JobFailed,
+    LargeResultLost,
     MemoryExceeded,
     MiddlewareBroke,
     UpstreamFailed,
 )
 from windlass.errors.configuration import (
     AppNotFound,
+    BadLargeResults,
     BadMiddleware,
     BadSetting,
     BadStoreUrl,
     BadTask,
+    BrokenSchedule,
     CannotListen,
+    LargeResultsOff,
     LifespanBroke,
     MissingExtra,
     PickleRefused,
@@ -108,9 +118,11 @@ from windlass.errors.roots import (
 )
 from windlass.errors.stale import LeaderLost
 from windlass.errors.unavailable import (
+    BlobsUnavailable,
     StoreUnavailable,
 )
 from windlass.errors.usage import (
+    BackfillNotFound,
     BadArguments,
     BadComposition,
     BadLimitKey,
@@ -139,9 +151,11 @@ __all__ = [
     "AppNotFound",
     "AttemptCancelled",
     "AttemptTimeout",
+    "BackfillNotFound",
     "BadArguments",
     "BadBatchResult",
     "BadComposition",
+    "BadLargeResults",
     "BadLimitKey",
     "BadMiddleware",
     "BadOption",
@@ -150,6 +164,8 @@ __all__ = [
     "BadStoreUrl",
     "BadTask",
     "BadTrigger",
+    "BlobsUnavailable",
+    "BrokenSchedule",
     "CannotListen",
     "ChildDied",
     "ConfigurationError",
@@ -161,6 +177,8 @@ __all__ = [
     "JobNotFailed",
     "JobNotFound",
     "JobNotWaiting",
+    "LargeResultLost",
+    "LargeResultsOff",
     "LeaderLost",
     "LifespanBroke",
     "MemoryExceeded",

@@ -58,6 +58,23 @@ class BadResult(TaskError):
         return f"the stored result of task {self.task!r} cannot be read: {self.why}"
 
 
+class LargeResultLost(TaskError):
+    """A job's row refers to a large result which is gone, or is not what was put there."""
+
+    def __init__(self, job_id: str, task: str, place: str, why: str) -> None:
+        super().__init__(job_id, task, place, why)
+        self.job_id = job_id
+        self.task = task
+        self.place = place
+        self.why = why
+
+    def __str__(self) -> str:
+        return (
+            f"the result of job {self.job_id} ({self.task}) at {self.place} is lost: {self.why}; "
+            "bring the blob back from a copy, or enqueue the job again"
+        )
+
+
 class BadBatchResult(TaskError):
     """A batch returned neither None nor a list with a value for each item."""
 

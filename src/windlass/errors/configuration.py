@@ -61,6 +61,37 @@ class MissingExtra(ConfigurationError):
         )
 
 
+class BadLargeResults(ConfigurationError):
+    """Large results cannot be kept where the setting ``large_results`` says."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(url, why)
+        self.url = url
+        self.why = why
+
+    def __str__(self) -> str:
+        return (
+            f"setting large_results = {self.url!r}: {self.why}; "
+            "use file:///path/to/folder, s3://bucket/prefix, gs://bucket/prefix or "
+            "az://container/prefix"
+        )
+
+
+class LargeResultsOff(ConfigurationError):
+    """A result lies among the large results, and this process has no way there."""
+
+    def __init__(self, job_id: str, size_bytes: int) -> None:
+        super().__init__(job_id, size_bytes)
+        self.job_id = job_id
+        self.size_bytes = size_bytes
+
+    def __str__(self) -> str:
+        return (
+            f"the result of job {self.job_id}, {self.size_bytes:,} bytes, lies among the large "
+            "results, and this process has no setting large_results: give it that of the workers"
+        )
+
+
 class AppNotFound(ConfigurationError):
     """`module:app` does not lead to an App."""
 
@@ -245,3 +276,15 @@ class ZoneDataMissing(ConfigurationError):
             f"time zone {self.zone!r}: this machine has no time zone data, neither in a package "
             "nor of its system: pip install tzdata"
         )
+
+
+class BrokenSchedule(ConfigurationError):
+    """A stored schedule cannot be worked out by this installation."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(name, why)
+        self.name = name
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"schedule {self.name!r} cannot be worked out here: {self.why}"

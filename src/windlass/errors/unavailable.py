@@ -13,3 +13,15 @@ class StoreUnavailable(UnavailableError):
 
     def __str__(self) -> str:
         return f"store {self.url} does not answer: {self.why}"
+
+
+class BlobsUnavailable(UnavailableError):
+    """The place of the large results does not answer, or refuses."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(url, why)
+        self.url = url
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"large results at {self.url} cannot be reached: {self.why}"

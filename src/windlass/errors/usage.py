@@ -50,11 +50,17 @@ class PayloadTooLarge(UsageError):
         self.limit_bytes = limit_bytes
 
     def __str__(self) -> str:
-        setting = "" if self.what == "headers" else " (setting payload_limit_bytes)"
         return (
             f"the {self.what} of task {self.task!r} take {self.size_bytes:,} bytes, over the limit "
-            f"of {self.limit_bytes:,}{setting}; pass a reference to the data"
+            f"of {self.limit_bytes:,}{_RAISED_BY.get(self.what, '')}; pass a reference to the data"
         )
+
+
+_RAISED_BY = {
+    "arguments": " (setting payload_limit_bytes)",
+    "result": " (setting payload_limit_bytes, or large_result_limit_bytes once the setting "
+    "large_results says where to keep large results)",
+}
 
 
 class BadOption(UsageError):
@@ -159,6 +165,17 @@ class ScheduleNotFound(UsageError):
 
     def __str__(self) -> str:
         return f"no schedule {self.name!r}; `windlass schedules list` shows those there are"
+
+
+class BackfillNotFound(UsageError):
+    """The store keeps no backfill of this id."""
+
+    def __init__(self, backfill: str) -> None:
+        super().__init__(backfill)
+        self.backfill = backfill
+
+    def __str__(self) -> str:
+        return f"no backfill {self.backfill!r}; `windlass backfills list` shows those there are"
 
 
 class TaskNotFound(UsageError):

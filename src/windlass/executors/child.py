@@ -92,6 +92,10 @@ def serve(connection: socket.socket) -> None:
         for spec in specs.values():  # the settings of the worker, but none of its secrets
             own = spec.signature.formats
             spec.signature.use(replace(own, default=hello.format_name, pickle_key=hello.pickle_key))
+        limit_bytes = hello.result_limit_bytes
+        specs = {
+            name: replace(each, result_limit_bytes=limit_bytes) for name, each in specs.items()
+        }
     except BaseException as error:
         connection.sendall(frames.pack(frames.StartFailed(error_info(error))))
         return

@@ -22,12 +22,14 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
     """The app to load: ``module:attribute`` or ``path.py:attribute``, and where to look.
 
     format_name: what the app writes where a task says nothing.
+    result_limit_bytes: of the encoded result of an attempt.
     pickle_key:  signs what goes between this worker and its children, and nothing else.
     """
 
     app_target: str
     sys_path: list[str]
     format_name: str
+    result_limit_bytes: int
     pickle_key: str
 
 

@@ -171,7 +171,11 @@ class ProcessExecutor:
     async def _warm_up(self, child: "_Child", spec: TaskSpec, context: Context) -> Outcome | None:
         """Have a new child load the app; return why it could not."""
         hello = frames.Hello(
-            self._target, sys.path.copy(), spec.signature.formats.default, self._child_key
+            self._target,
+            sys.path.copy(),
+            spec.signature.formats.default,
+            spec.result_limit_bytes,
+            self._child_key,
         )
         try:
             async with asyncio.timeout(self._start_timeout_s):

@@ -30,6 +30,18 @@ class NoticeKind(StrEnum):
     WORKER_STOPPED = "worker_stopped"
 
 
+ENDS = (
+    NoticeKind.SUCCEEDED,
+    NoticeKind.RETRIED,
+    NoticeKind.FAILED,
+    NoticeKind.SNOOZED,
+    NoticeKind.CANCELLED,
+    NoticeKind.CONTINUED,
+    NoticeKind.RELEASED,
+    NoticeKind.REFUSED,
+)  # how an attempt, or a claim before it began, comes to its end
+
+
 class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One thing that has happened.  What does not apply is None.
 

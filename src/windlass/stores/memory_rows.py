@@ -10,6 +10,7 @@ from msgspec.structs import replace as with_
 from windlass.core import lifecycle
 from windlass.core.admission import PLAIN, Admission, Head, Place, fill_from, usage_of
 from windlass.core.once import Mark
+from windlass.model.backfills import Backfill, BackfillId
 from windlass.model.holds import Hold, HoldId
 from windlass.model.jobs import (
     LIVE,
@@ -74,6 +75,8 @@ class MemoryData:
     progress: dict[JobId, Progress] = field(default_factory=dict)
     schedules: dict[str, ScheduleRow] = field(default_factory=dict)
     fires: dict[tuple[str, int, datetime], Fire] = field(default_factory=dict)
+    backfills: dict[BackfillId, Backfill] = field(default_factory=dict)
+    backfill_jobs: dict[tuple[BackfillId, datetime], JobId] = field(default_factory=dict)
     leader: tuple[str, int, datetime] | None = None  # its name, its term, the end of its lease
     bells: list[EventBell] = field(default_factory=list)
     swept_at: datetime | None = None

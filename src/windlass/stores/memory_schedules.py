@@ -1,12 +1,20 @@
 """Schedules in memory: the contract in its plainest form."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace as with_
 
 from windlass.errors import LeaderLost
-from windlass.model.jobs import JobId, JobRequest
+from windlass.model.backfills import (
+    BACKFILL_BATCH_MAX,
+    Backfill,
+    BackfillId,
+    BackfillJob,
+    BackfillRequest,
+)
+from windlass.model.jobs import JobId, JobRequest, State
 from windlass.model.schedules import (
     FIRE_BATCH_MAX,
     LEADER_LEASE_S_MAX,
@@ -123,6 +131,62 @@ class MemorySchedules:
         fires = self._fires_of(name)
         return [fire for fire in fires if before is None or fire.fire_at < before][:limit]
 
+    # -- backfills -----------------------------------------------------------
+
+    async def started(
+        self, name: str, since: datetime, until: datetime, limit: int
+    ) -> list[RecentJob]:
+        """Return the jobs that ticks of a range have started, oldest first."""
+        jobs = [(f.fire_at, f.job_id) for f in self._fires_of(name) if f.job_id is not None]
+        for (backfill, fire_at), job_id in self._data.backfill_jobs.items():
+            if self._data.backfills[backfill].request.schedule == name:
+                jobs.append((fire_at, job_id))
+        within = sorted((at, job_id) for at, job_id in jobs if since <= at < until)
+        return [RecentJob(job_id, at, self._state(job_id)) for at, job_id in within[:limit]]
+
+    def _state(self, job_id: JobId) -> State | None:
+        job = self._data.jobs.get(job_id)
+        return None if job is None else job.state
+
+    async def add_backfill(
+        self, request: BackfillRequest, jobs: Sequence[tuple[datetime, JobRequest]]
+    ) -> None:
+        """Keep a backfill, and insert jobs for ticks of it that have none yet."""
+        assert len(jobs) <= BACKFILL_BATCH_MAX
+        fresh = Backfill(request=request, created_at=self._clock.now(), cancelled_at=None, jobs={})
+        stands = self._data.backfills.setdefault(request.id, fresh)
+        if stands.cancelled_at is not None:
+            return
+        for fire_at, job in jobs:
+            if (request.id, fire_at) not in self._data.backfill_jobs:
+                self._data.backfill_jobs[request.id, fire_at] = self._insert(job)
+
+    async def backfills(self, *, limit: int, schedule: str | None = None) -> list[Backfill]:
+        """List backfills, the newest first."""
+        found = [
+            with_(backfill, jobs=Counter(job.state for job in await self.backfill_jobs(name)))
+            for name, backfill in self._data.backfills.items()
+            if schedule is None or backfill.request.schedule == schedule
+        ]
+        return sorted(found, key=lambda b: (b.created_at, b.request.id), reverse=True)[:limit]
+
+    async def backfill_jobs(self, backfill: BackfillId) -> list[BackfillJob]:
+        """Return the jobs of a backfill, the oldest tick first."""
+        return [
+            BackfillJob(fire_at, job_id, self._state(job_id))
+            for (name, fire_at), job_id in sorted(self._data.backfill_jobs.items())
+            if name == backfill
+        ]
+
+    async def end_backfill(self, backfill: BackfillId) -> bool:
+        """Mark a backfill as cancelled.  False if there is none."""
+        stands = self._data.backfills.get(backfill)
+        if stands is not None and stands.cancelled_at is None:
+            self._data.backfills[backfill] = with_(stands, cancelled_at=self._clock.now())
+        return stands is not None
+
+    # -- leading -------------------------------------------------------------
+
     async def lead(self, candidate: str, lease_s: float) -> Leadership:
         """Lead, go on leading, or learn who does."""
         now = self._clock.now()
@@ -163,4 +227,11 @@ class MemorySchedules:
         for name, row in list(self._data.schedules.items()):
             if row.status is Status.REMOVED and name not in kept:
                 del self._data.schedules[name]
+        for backfill, found in list(self._data.backfills.items()):
+            items = [key for key in self._data.backfill_jobs if key[0] == backfill]
+            kept_jobs = [key for key in items if self._data.backfill_jobs[key] in self._data.jobs]
+            if found.created_at < before and not kept_jobs:
+                del self._data.backfills[backfill]
+                for item in items:
+                    del self._data.backfill_jobs[item]
         return len(old[:limit])

@@ -177,7 +177,6 @@ CREATE TABLE windlass_fires (
     CHECK ((reason IS NULL) = (job_id IS NOT NULL)),
     CHECK (until_at >= fire_at AND (count = 1 OR job_id IS NULL))
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX windlass_fires_listed ON windlass_fires (schedule, fire_at);
 CREATE INDEX windlass_fires_started ON windlass_fires (schedule, fire_at, job_id)
     WHERE job_id IS NOT NULL;
 CREATE INDEX windlass_fires_decided ON windlass_fires (decided_at);
@@ -209,10 +208,10 @@ CREATE TRIGGER windlass_jobs_move BEFORE UPDATE OF state ON windlass_jobs
 BEGIN
     SELECT RAISE(ABORT, 'a job cannot make this move');
 END;
-INSERT INTO windlass_migrations VALUES (1, 'jobs, workers, events', 1795269974023517);
-INSERT INTO windlass_migrations VALUES (2, 'headers of jobs', 1795269974024470);
-INSERT INTO windlass_migrations VALUES (3, 'limits, holds, fingerprints, edges, marks, progress', 1795269974026785);
-INSERT INTO windlass_migrations VALUES (4, 'schedules, fires, leaders, backfills', 1795269974028150);
+INSERT INTO windlass_migrations VALUES (1, 'jobs, workers, events', 1795271692118319);
+INSERT INTO windlass_migrations VALUES (2, 'headers of jobs', 1795271692118981);
+INSERT INTO windlass_migrations VALUES (3, 'limits, holds, fingerprints, edges, marks, progress', 1795271692121080);
+INSERT INTO windlass_migrations VALUES (4, 'schedules, fires, leaders, backfills', 1795271692121830);
 INSERT INTO windlass_moves VALUES ('held', 'cancelled');
 INSERT INTO windlass_moves VALUES ('held', 'failed');
 INSERT INTO windlass_moves VALUES ('held', 'queued');

@@ -11,6 +11,7 @@ from windlass.model.topics import CLOCK
 from windlass.stores.postgres import sql
 from windlass.stores.postgres.connection import Connection
 from windlass.stores.postgres.edges import insert_keyed
+from windlass.stores.postgres.rows import insert_columns
 
 # Whoever enqueues by the same key waits here for the other's transaction.
 LOCK_KEY = "SELECT pg_advisory_xact_lock(1464421958, hashtext($1 || chr(31) || $2))"
@@ -52,6 +53,16 @@ async def insert_once(connection: Connection, requests: Sequence[JobRequest]) ->
         for name, key in sorted({(r.once.name, r.once.key) for r in requests if r.once}):
             await connection.execute(LOCK_KEY, name, key)
         return [await _insert_one(connection, request) for request in requests]
+
+
+async def insert_any(connection: Connection, requests: Sequence[JobRequest]) -> list[JobId]:
+    """Insert jobs that wait for no others, within a transaction; return who stands for each."""
+    if any(request.once is not None for request in requests):
+        return await insert_once(connection, requests)
+    if any(request.unique_key is not None for request in requests):
+        return await insert_keyed(connection, requests)
+    await connection.fetch(sql.INSERT_JOBS, *insert_columns(requests))
+    return [request.id for request in requests]
 
 
 async def _insert_one(connection: Connection, request: JobRequest) -> JobId:

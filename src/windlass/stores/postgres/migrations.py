@@ -297,10 +297,9 @@ CREATE TABLE windlass_fires (
     CHECK ((reason IS NULL) = (job_id IS NOT NULL)),
     CHECK (until_at >= fire_at AND (count = 1 OR job_id IS NULL))
 );
-CREATE INDEX windlass_fires_listed ON windlass_fires (schedule, fire_at);
 CREATE INDEX windlass_fires_started ON windlass_fires (schedule, fire_at, job_id)
     WHERE job_id IS NOT NULL;
-CREATE INDEX windlass_fires_decided ON windlass_fires (decided_at);
+CREATE INDEX windlass_fires_decided ON windlass_fires USING brin (decided_at);
 
 CREATE TABLE windlass_leaders (
     role     text COLLATE "C" PRIMARY KEY,

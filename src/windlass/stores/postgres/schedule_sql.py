@@ -13,8 +13,6 @@ SCHEDULE_ROWS = """
                    created_at, anchor_at, cursor_at, skip_until, next_at, due_at, look_back,
                    started, misfires, last_fire_at, last_job_id, last_late_s)"""
 
-NOW = "SELECT clock_timestamp()"
-
 # The instant comes first in each row, and there is a row even where nothing is found.
 FIND_SCHEDULES = f"""
 SELECT clock_timestamp(), {SCHEDULE_COLUMNS}
@@ -61,12 +59,9 @@ UPDATE windlass_schedules AS stored
 RETURNING stored.name
 """  # noqa: S608
 
-# Fires: what they move on, under the same guard.
+# Fires: what they move on, under the same guard.  The rows come in the order of their names, so
+# that two batches hardly ever wait for each other; where they do, one of them is tried again.
 ADVANCE_SCHEDULES = """
-WITH locked AS (
-    SELECT name, revision FROM windlass_schedules
-     WHERE name = ANY ($1::text[]) ORDER BY name FOR UPDATE
-)
 UPDATE windlass_schedules AS stored
    SET revision = moved.revision, status = moved.status, why = moved.why,
        cursor_at = moved.cursor_at, skip_until = moved.skip_until, next_at = moved.next_at,
@@ -77,18 +72,16 @@ UPDATE windlass_schedules AS stored
               $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::bigint[],
               $10::bigint[], $11::timestamptz[], $12::text[], $13::float8[])
          AS moved (name, revision, status, why, cursor_at, skip_until, next_at, due_at, started,
-                   misfires, last_fire_at, last_job_id, last_late_s),
-       locked
- WHERE stored.name = moved.name AND locked.name = moved.name
-   AND locked.revision = moved.revision - 1
+                   misfires, last_fire_at, last_job_id, last_late_s)
+ WHERE stored.name = moved.name AND stored.revision = moved.revision - 1
 RETURNING stored.name
 """
 
 # Index: windlass_schedules_due, then windlass_fires_started for each that wants to look back.
 FIND_DUE = f"""
-SELECT clock_timestamp(), {SCHEDULE_COLUMNS}, recent
+SELECT now(), {SCHEDULE_COLUMNS}, recent
   FROM (SELECT * FROM windlass_schedules
-         WHERE due_at <= clock_timestamp() ORDER BY due_at, name LIMIT $1) AS due
+         WHERE due_at <= now() ORDER BY due_at, name LIMIT $1) AS due
   LEFT JOIN LATERAL (
        SELECT array_agg(ROW (job_id, fire_at, state) ORDER BY fire_at DESC) AS recent
          FROM (SELECT fires.job_id, fires.fire_at, jobs.state
@@ -100,8 +93,8 @@ SELECT clock_timestamp(), {SCHEDULE_COLUMNS}, recent
 """  # noqa: S608
 
 NEXT_DUE = """
-SELECT clock_timestamp(),
-       (SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8
+SELECT now(),
+       (SELECT extract(epoch FROM min(due_at) - now())::float8
           FROM windlass_schedules WHERE due_at IS NOT NULL)
 """
 
@@ -119,19 +112,19 @@ STAND_FOR = """
 UPDATE windlass_fires SET job_id = $1 WHERE schedule = $2 AND version = $3 AND fire_at = $4
 """
 
-# Index: windlass_fires_listed.
+# Index: the primary key, read backwards: a later version has later ticks.
 LIST_FIRES = """
 SELECT schedule, version, fire_at, until_at, decided_at, count, reason, job_id
   FROM windlass_fires
  WHERE schedule = $1 AND ($2::timestamptz IS NULL OR fire_at < $2)
- ORDER BY fire_at DESC LIMIT $3
+ ORDER BY version DESC, fire_at DESC LIMIT $3
 """
 
 # Index: windlass_fires_decided.
 PRUNE_FIRES = """
 WITH old AS (
     SELECT schedule, version, fire_at FROM windlass_fires
-     WHERE decided_at < now() - make_interval(secs => $1) ORDER BY decided_at LIMIT $2
+     WHERE decided_at < now() - make_interval(secs => $1) LIMIT $2
 ), pruned AS (
     DELETE FROM windlass_fires AS fires USING old
      WHERE fires.schedule = old.schedule AND fires.version = old.version
@@ -149,6 +142,15 @@ DELETE FROM windlass_schedules
 
 # Who stops inside a transaction that writes must not hold up the leader, nor the next one.
 LIMIT_IDLE = "SET LOCAL idle_in_transaction_session_timeout = '2s'"
+
+# Fires reach their rows by name; without statistics the planner would read all schedules.
+BEGIN_FIRE = f"""
+{LIMIT_IDLE};
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off;
+SET LOCAL jit = off
+"""
 
 # Locked: no other can take the lead before this transaction has ended.
 LOCK_TERM = """

@@ -5,7 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from windlass.errors import LeaderLost
-from windlass.model.jobs import JobId, JobRequest, State
+from windlass.model.backfills import (
+    BACKFILL_BATCH_MAX,
+    Backfill,
+    BackfillId,
+    BackfillJob,
+    BackfillRequest,
+)
+from windlass.model.jobs import JobRequest, State
 from windlass.model.schedules import (
     FIRE_BATCH_MAX,
     LEADER_LEASE_S_MAX,
@@ -22,12 +29,12 @@ from windlass.model.schedules import (
     Status,
 )
 from windlass.model.topics import SCHEDULES
+from windlass.stores.postgres import backfills
 from windlass.stores.postgres import schedule_sql as sql
 from windlass.stores.postgres.connection import Connection, Pool
-from windlass.stores.postgres.edges import insert_keyed
-from windlass.stores.postgres.marks import insert_once
-from windlass.stores.postgres.rows import Row, insert_columns
-from windlass.stores.postgres.sql import INSERT_JOBS, NOTIFY
+from windlass.stores.postgres.marks import insert_any
+from windlass.stores.postgres.rows import Row
+from windlass.stores.postgres.sql import NOTIFY
 
 
 class PostgresSchedules:
@@ -95,10 +102,10 @@ class PostgresSchedules:
 
         async def fire(connection: Connection) -> list[bool]:
             async with connection.transaction():
-                await connection.execute(sql.LIMIT_IDLE)
+                await connection.execute(sql.BEGIN_FIRE)
                 if not await connection.fetch(sql.LOCK_TERM, leader, term):
                     raise LeaderLost(leader, term)
-                rows = [plan.row for plan in plans]
+                rows = sorted((plan.row for plan in plans), key=lambda row: row.name)
                 moved = await connection.fetch(sql.ADVANCE_SCHEDULES, *_progress_columns(rows))
                 names = {name for (name,) in moved}
                 await _record(connection, [plan for plan in plans if plan.row.name in names])
@@ -109,6 +116,33 @@ class PostgresSchedules:
     async def fires(self, name: str, *, limit: int, before: datetime | None = None) -> list[Fire]:
         """Return the outcomes of a schedule's ticks, newest first."""
         return [_fire_from(row) for row in await self._fetch(sql.LIST_FIRES, name, before, limit)]
+
+    async def started(
+        self, name: str, since: datetime, until: datetime, limit: int
+    ) -> list[RecentJob]:
+        """Return the jobs that ticks of a range have started, oldest first."""
+        rows = await self._fetch(backfills.LIST_STARTED, name, since, until, limit)
+        return [_recent_from(row) for row in rows]
+
+    async def add_backfill(
+        self, request: BackfillRequest, jobs: Sequence[tuple[datetime, JobRequest]]
+    ) -> None:
+        """Keep a backfill, and insert jobs for ticks of it that have none yet."""
+        assert len(jobs) <= BACKFILL_BATCH_MAX
+        await self._pool.run(lambda connection: backfills.add(connection, request, jobs))
+
+    async def backfills(self, *, limit: int, schedule: str | None = None) -> list[Backfill]:
+        """List backfills, the newest first."""
+        rows = await self._fetch(backfills.LIST_BACKFILLS, limit, schedule)
+        return [backfills.backfill_from(row) for row in rows]
+
+    async def backfill_jobs(self, backfill: BackfillId) -> list[BackfillJob]:
+        """Return the jobs of a backfill, the oldest tick first."""
+        return [backfills.job_from(row) for row in await self._fetch(backfills.LIST_JOBS, backfill)]
+
+    async def end_backfill(self, backfill: BackfillId) -> bool:
+        """Mark a backfill as cancelled.  False if there is none."""
+        return await self._pool.run(lambda connection: backfills.end(connection, backfill))
 
     async def lead(self, candidate: str, lease_s: float) -> Leadership:
         """Lead, go on leading, or learn who does."""
@@ -136,6 +170,8 @@ class PostgresSchedules:
         """Forget outcomes that were written that long ago; count them."""
         [[pruned]] = await self._write(sql.PRUNE_FIRES, older_than_s, limit)
         await self._write(sql.PRUNE_SCHEDULES)
+        await self._write(backfills.PRUNE_ITEMS, older_than_s)
+        await self._write(backfills.PRUNE_BACKFILLS, older_than_s)
         return int(pruned)
 
 
@@ -164,21 +200,12 @@ async def _record(connection: Connection, plans: Sequence[SchedulePlan]) -> None
     requests = [request for plan in plans for request in plan.requests if request.id in added]
     if not requests:
         return
-    stored = await _inserted(connection, requests)
+    stored = await insert_any(connection, requests)
     for request, job_id in zip(requests, stored, strict=True):
         if job_id != request.id:  # a live job with its unique key stands for it
             fire = fires[request.id]
             key = (fire.schedule, fire.version, fire.fire_at)
             await connection.execute(sql.STAND_FOR, job_id, *key)
-
-
-async def _inserted(connection: Connection, requests: Sequence[JobRequest]) -> list[JobId]:
-    if any(request.once is not None for request in requests):
-        return await insert_once(connection, requests)
-    if any(request.unique_key is not None for request in requests):
-        return await insert_keyed(connection, requests)
-    await connection.fetch(INSERT_JOBS, *insert_columns(requests))
-    return [request.id for request in requests]
 
 
 # -- rows --------------------------------------------------------------------
@@ -270,11 +297,12 @@ def _row_from(row: Row) -> ScheduleRow:
 
 
 def _due_from(row: Row) -> DueSchedule:
-    recent = tuple(
-        RecentJob(job_id, fire_at, None if state is None else State(state))
-        for job_id, fire_at, state in row[23] or ()
-    )
-    return DueSchedule(_row_from(row), recent)
+    return DueSchedule(_row_from(row), tuple(map(_recent_from, row[23] or ())))
+
+
+def _recent_from(row: Row) -> RecentJob:
+    job_id, fire_at, state = row
+    return RecentJob(job_id, fire_at, None if state is None else State(state))
 
 
 def _values_of_fire(fire: Fire) -> Row:

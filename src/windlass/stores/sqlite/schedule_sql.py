@@ -63,12 +63,12 @@ STAND_FOR = """
 UPDATE windlass_fires SET job_id = ? WHERE schedule = ? AND version = ? AND fire_at = ?
 """
 
-# Index: windlass_fires_listed.
+# Index: the primary key, read backwards: a later version has later ticks.
 LIST_FIRES = """
 SELECT schedule, version, fire_at, until_at, decided_at, count, reason, job_id
   FROM windlass_fires
  WHERE schedule = :name AND (:before IS NULL OR fire_at < :before)
- ORDER BY fire_at DESC LIMIT :limit
+ ORDER BY version DESC, fire_at DESC LIMIT :limit
 """
 
 # Index: windlass_fires_decided.

@@ -6,7 +6,14 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from windlass.errors import LeaderLost
-from windlass.model.jobs import JobId, State
+from windlass.model.backfills import (
+    BACKFILL_BATCH_MAX,
+    Backfill,
+    BackfillId,
+    BackfillJob,
+    BackfillRequest,
+)
+from windlass.model.jobs import JobId, JobRequest, State
 from windlass.model.schedules import (
     FIRE_BATCH_MAX,
     LEADER_LEASE_S_MAX,
@@ -23,6 +30,7 @@ from windlass.model.schedules import (
     Status,
 )
 from windlass.model.topics import SCHEDULES
+from windlass.stores.sqlite import backfills
 from windlass.stores.sqlite import schedule_sql as sql
 from windlass.stores.sqlite.marks import insert_once
 from windlass.stores.sqlite.rows import SECOND_US, Row, instant_from, us_from, us_of
@@ -99,6 +107,34 @@ class SqliteSchedules:
         before_us = None if before is None else us_from(before)
         rows = self._read(sql.LIST_FIRES, name=name, before=before_us, limit=limit)
         return [fire_from(row) for row in rows]
+
+    async def started(
+        self, name: str, since: datetime, until: datetime, limit: int
+    ) -> list[RecentJob]:
+        """Return the jobs that ticks of a range have started, oldest first."""
+        span = {"since": us_from(since), "until": us_from(until)}
+        rows = self._read(backfills.LIST_STARTED, name=name, limit=limit, **span)
+        return [recent_from(*row) for row in rows]
+
+    async def add_backfill(
+        self, request: BackfillRequest, jobs: Sequence[tuple[datetime, JobRequest]]
+    ) -> None:
+        """Keep a backfill, and insert jobs for ticks of it that have none yet."""
+        assert len(jobs) <= BACKFILL_BATCH_MAX
+        await self._write(partial(backfills.add, request, jobs))
+
+    async def backfills(self, *, limit: int, schedule: str | None = None) -> list[Backfill]:
+        """List backfills, the newest first."""
+        rows = self._read(backfills.LIST_BACKFILLS, limit=limit, schedule=schedule)
+        return [backfills.backfill_from(row) for row in rows]
+
+    async def backfill_jobs(self, backfill: BackfillId) -> list[BackfillJob]:
+        """Return the jobs of a backfill, the oldest tick first."""
+        return [backfills.job_from(*row) for row in self._read(backfills.LIST_JOBS, id=backfill)]
+
+    async def end_backfill(self, backfill: BackfillId) -> bool:
+        """Mark a backfill as cancelled.  False if there is none."""
+        return await self._write(partial(backfills.end, backfill))
 
     async def lead(self, candidate: str, lease_s: float) -> Leadership:
         """Lead, go on leading, or learn who does."""
@@ -190,6 +226,8 @@ def _prune(older_than_us: int, limit: int, transaction: Transaction) -> int:
     transaction.execute(sql.PRUNE_FIRES, {"before": before, "limit": limit})
     pruned = transaction.changes()
     transaction.execute(sql.PRUNE_SCHEDULES)
+    transaction.execute(backfills.PRUNE_ITEMS, {"before": before})
+    transaction.execute(backfills.PRUNE_BACKFILLS, {"before": before})
     return pruned
 
 

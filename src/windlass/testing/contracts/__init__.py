@@ -21,7 +21,11 @@ from windlass.testing.contracts.lookup import LookupContract
 from windlass.testing.contracts.once import OnceContract
 from windlass.testing.contracts.progress import ProgressContract
 from windlass.testing.contracts.results import ResultContract
-from windlass.testing.contracts.schedules import ScheduleBellContract, ScheduleContract
+from windlass.testing.contracts.schedules import (
+    BackfillContract,
+    ScheduleBellContract,
+    ScheduleContract,
+)
 from windlass.testing.contracts.settling import SettleContract
 from windlass.testing.contracts.sweeping import SweepContract
 from windlass.testing.contracts.table import TableContract
@@ -42,6 +46,7 @@ class StoreContract(
     ResultContract,
     ScheduleContract,
     ScheduleBellContract,
+    BackfillContract,
     SweepContract,
     LookupContract,
     BellContract,

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace as with_
 
 from windlass.errors import LeaderLost
+from windlass.model.backfills import BackfillId, BackfillJob, BackfillRequest, Order, Reprocess
 from windlass.model.jobs import JobId, JobRequest, State
 from windlass.model.outcomes import Succeeded
 from windlass.model.schedules import (
@@ -31,6 +32,7 @@ from windlass.testing.contracts.world import (
 )
 
 LEADER_LEASE_S = 5.0
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def make_row(now: datetime, name: str = "nightly", **fields: Any) -> ScheduleRow:
@@ -432,3 +434,119 @@ class ScheduleBellContract:
             assert await bell.wait(RING_S)
             bell.close()
             queue.close()
+
+
+def make_backfill(n: int = 1, schedule: str = "nightly", **fields: Any) -> BackfillRequest:
+    """Return the ``n``-th backfill."""
+    plain: dict[str, Any] = {
+        "id": BackfillId(f"backfill-{n}"),
+        "schedule": schedule,
+        "version": 1,
+        "since": DAY,
+        "until": DAY + timedelta(days=9),
+        "order": Order.NEWEST,
+        "reprocess": Reprocess.FAILED,
+        "parallelism": 3,
+        "priority": -1,
+        "actor": "operator",
+    }
+    return BackfillRequest(**(plain | fields))
+
+
+def make_items(*numbers: int) -> list[tuple[datetime, JobRequest]]:
+    """Return jobs for the days of these numbers."""
+    return [(DAY + timedelta(days=n), make_request(n)) for n in numbers]
+
+
+class BackfillContract:
+    """What every store promises of backfills."""
+
+    async def test_a_backfill_is_kept_with_its_jobs(self, world: StoreWorld) -> None:
+        request = make_backfill()
+        async with opened(world) as store:
+            await store.schedules.add_backfill(request, make_items(2, 1))
+            [claim] = [c for c in await claim_all(store) if c.job_id == nth_id(1)]
+            assert await finish(store, claim, Succeeded(None))
+            [kept] = await store.schedules.backfills(limit=9)
+            jobs = await store.schedules.backfill_jobs(request.id)
+
+        assert (kept.request, kept.cancelled_at) == (request, None)
+        assert dict(kept.jobs) == {State.SUCCEEDED: 1, State.RUNNING: 1}
+        assert jobs == [
+            BackfillJob(DAY + timedelta(days=1), nth_id(1), State.SUCCEEDED),
+            BackfillJob(DAY + timedelta(days=2), nth_id(2), State.RUNNING),
+        ]
+
+    async def test_what_is_added_twice_is_there_once(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            await store.schedules.add_backfill(make_backfill(), make_items(1))
+            again = [(DAY + timedelta(days=1), make_request(7)), *make_items(2)]
+            await store.schedules.add_backfill(make_backfill(), again)
+
+            jobs = await store.schedules.backfill_jobs(make_backfill().id)
+            assert [job.job_id for job in jobs] == [nth_id(1), nth_id(2)]
+            assert await store.get(nth_id(7)) is None
+
+    async def test_to_a_cancelled_backfill_nothing_is_added(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            assert not await store.schedules.end_backfill(make_backfill().id)
+            await store.schedules.add_backfill(make_backfill(), make_items(1))
+            assert await store.schedules.end_backfill(make_backfill().id)
+            assert await store.schedules.end_backfill(make_backfill().id)
+            await store.schedules.add_backfill(make_backfill(), make_items(2))
+            [kept] = await store.schedules.backfills(limit=9)
+
+            assert kept.cancelled_at is not None
+            assert dict(kept.jobs) == {State.QUEUED: 1}
+
+    async def test_backfills_are_listed_newest_first_and_by_schedule(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            for n, schedule in ((1, "a"), (2, "b"), (3, "a")):
+                await store.schedules.add_backfill(make_backfill(n, schedule), [])
+                await world.advance(1.0)
+
+            listed = [b.request.id for b in await store.schedules.backfills(limit=2)]
+            of_a = await store.schedules.backfills(limit=9, schedule="a")
+            assert listed == ["backfill-3", "backfill-2"]
+            assert [b.request.id for b in of_a] == ["backfill-3", "backfill-1"]
+
+    async def test_it_is_known_what_the_ticks_of_a_range_have_started(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            [stored] = await added(store, "nightly")
+            days = [DAY + timedelta(days=n) for n in range(5)]
+            fires = (
+                make_fire(stored, days[0], nth_id(10)),
+                make_fire(stored, days[1], nth_id(11)),
+                make_fire(stored, days[2], None),
+            )
+            requests = (make_request(10), make_request(11))
+            plan = SchedulePlan(with_(stored, revision=2), fires, requests)
+            assert await store.schedules.save([plan]) == [True]
+            await store.schedules.add_backfill(make_backfill(1), make_items(2))
+            await store.schedules.add_backfill(make_backfill(2, "other"), make_items(3))
+            started = await store.schedules.started("nightly", days[1], days[4], 9)
+            first = await store.schedules.started("nightly", days[0], days[4], 1)
+
+            assert started == [
+                RecentJob(nth_id(11), days[1], State.QUEUED),
+                RecentJob(nth_id(2), days[2], State.QUEUED),
+            ]
+            assert first == [RecentJob(nth_id(10), days[0], State.QUEUED)]
+
+    async def test_a_backfill_is_forgotten_with_its_last_job(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            await store.schedules.add_backfill(make_backfill(), make_items(1))
+            [claim] = await claim_all(store)
+            assert await finish(store, claim, Succeeded(None))
+            await world.advance(20.0)
+            await store.schedules.prune(10.0, 9)
+            assert len(await store.schedules.backfills(limit=9)) == 1
+            assert await store.delete([nth_id(1)]) == 1
+            await store.schedules.prune(10.0, 9)
+
+            assert await store.schedules.backfills(limit=9) == []
+            assert await store.schedules.backfill_jobs(make_backfill().id) == []
