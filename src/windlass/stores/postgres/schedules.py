@@ -50,14 +50,6 @@ class PostgresSchedules:
 
         return await self._pool.run(fetch)
 
-    async def _write(self, statement: str, *values: Any) -> list[Row]:
-        async def write(connection: Connection) -> list[Row]:
-            async with connection.transaction():
-                await connection.execute(sql.LIMIT_IDLE)
-                return list(await connection.fetch(statement, *values))
-
-        return await self._pool.run(write)
-
     async def find(self, names: Sequence[str]) -> FoundSchedules:
         """Return the schedules of these names that there are, removed ones too."""
         return _found(await self._fetch(sql.FIND_SCHEDULES, list(names)))
@@ -74,7 +66,6 @@ class PostgresSchedules:
 
         async def save(connection: Connection) -> list[bool]:
             async with connection.transaction():
-                await connection.execute(sql.LIMIT_IDLE)
                 saved = await _edited(connection, [plan.row for plan in plans])
                 await _record(connection, [p for p in plans if p.row.name in saved])
                 if saved:
@@ -149,7 +140,6 @@ class PostgresSchedules:
 
         async def lead(connection: Connection) -> Leadership:
             async with connection.transaction():
-                await connection.execute(sql.LIMIT_IDLE)
                 await connection.execute(sql.LEAD, candidate, lease_s, LEADER_LEASE_S_MAX)
                 [[leader, term, left_s]] = await connection.fetch(sql.FIND_LEADER)
             return Leadership(leader, term, leader == candidate, left_s)
@@ -158,7 +148,7 @@ class PostgresSchedules:
 
     async def resign(self, leader: str) -> None:
         """End the lease of a leader now.  Idempotent."""
-        await self._write(sql.RESIGN, leader)
+        await self._fetch(sql.RESIGN, leader)
 
     async def leader(self) -> Leadership | None:
         """Return who leads, or led last; None if nobody ever did."""
@@ -168,10 +158,10 @@ class PostgresSchedules:
 
     async def prune(self, older_than_s: float, limit: int) -> int:
         """Forget outcomes that were written that long ago; count them."""
-        [[pruned]] = await self._write(sql.PRUNE_FIRES, older_than_s, limit)
-        await self._write(sql.PRUNE_SCHEDULES)
-        await self._write(backfills.PRUNE_ITEMS, older_than_s)
-        await self._write(backfills.PRUNE_BACKFILLS, older_than_s)
+        [[pruned]] = await self._fetch(sql.PRUNE_FIRES, older_than_s, limit)
+        await self._fetch(sql.PRUNE_SCHEDULES)
+        await self._fetch(backfills.PRUNE_ITEMS, older_than_s)
+        await self._fetch(backfills.PRUNE_BACKFILLS, older_than_s)
         return int(pruned)
 
 
