@@ -4,6 +4,7 @@ SEEDS ?= 0:20000
 CASES ?= 1000000
 KILLS ?= 50
 STOPS ?= 30
+CASES ?= 1000000
 
 .PHONY: help demo test check servers docs bench simulate cron-oracle schedulers
 help:  ## list what can be made

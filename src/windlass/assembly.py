@@ -7,6 +7,7 @@ import os
 import random
 import secrets
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from windlass.config import Settings
 from windlass.core.tasks import Isolation, TaskSpec
 from windlass.engine.blob_upkeep import BlobUpkeep
 from windlass.engine.components import Components
+from windlass.engine.instants import Instants
 from windlass.engine.observers import Observer, Observers
 from windlass.engine.recycle import MemoryBound
 from windlass.engine.scheduler import Scheduler, SchedulerOptions
@@ -40,7 +42,7 @@ from windlass.ports import Executor, Store
 
 log = logging.getLogger("windlass.scheduler")
 
-SPIN_S = 0.002  # some two thousandths of a processor for a schedule of one second
+SPIN_S = 0.002  # of a processor, for each second in which something is due at an instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,6 @@ async def scheduling_in(
         lease_s=settings.scheduler_lease_s,
         sweep_s=settings.scheduler_sweep_s,
         retention_s=settings.retention_s,
-        spin_s=SPIN_S,
     )
     yield Scheduler(
         store,
@@ -82,6 +83,7 @@ async def scheduling_in(
         knows=scheduling.tasks.__contains__,
         observers=Observers(observers),
         watchdog=watchdog,
+        instants=Instants(time.monotonic, SPIN_S),
     )
 
 
@@ -303,6 +305,7 @@ class Assembly:
             observers=Observers(plan.observers),
             state=self._state,
             watchdog=self._watchdog,
+            instants=Instants(time.monotonic, SPIN_S),
             large=self._large,
         )
         if self._bound is not None:

@@ -1,7 +1,7 @@
 """The app of the scheduler fleets: a hundred schedules of one second, four kinds of them."""
 
 from windlass import App, Schedule, context, cron, every
-from windlass.core.schedules import CatchUpName
+from windlass.model.schedules import CatchUp
 from windlass.model.triggers import Trigger
 
 SCHEDULES = 100
@@ -11,7 +11,7 @@ app = App()
 
 def _schedule(number: int) -> Schedule:
     trigger: Trigger = every(1.0) if number % 2 else cron("* * * * * *")
-    catch_up: CatchUpName = "all" if number % 4 < 2 else "latest"
+    catch_up = CatchUp.ALL if number % 4 < 2 else CatchUp.LATEST
     return Schedule(trigger, name=f"s{number:03}", overlap="allow", catch_up=catch_up)
 
 

@@ -14,7 +14,7 @@ from tests.unit.test_planner import draft_of
 from windlass import every
 from windlass.core.ids import JobIds
 from windlass.core.planner import SKIPS_MAX, plan
-from windlass.core.schedules import CatchUpName, Schedule, held
+from windlass.core.schedules import Schedule, held
 from windlass.engine import scheduler as module
 from windlass.engine.client import Client
 from windlass.engine.scheduler import PATIENCE_S, RESIGN_S, STANDBY_S, Scheduler, SchedulerOptions
@@ -22,7 +22,7 @@ from windlass.engine.trouble import REMIND_S
 from windlass.engine.watchdog import Watchdog
 from windlass.errors import StoreReadOnly, StoreUnavailable
 from windlass.model.jobs import State
-from windlass.model.schedules import LEADER_LEASE_S_MAX, Fire, SkipReason, Status
+from windlass.model.schedules import LEADER_LEASE_S_MAX, CatchUp, Fire, SkipReason, Status
 from windlass.ports import Bell
 from windlass.stores.memory import MemoryStore
 from windlass.stores.memory_rows import MemoryData
@@ -668,10 +668,11 @@ def test_with_every_wake_up_lost_all_still_happens_within_the_sweep() -> None:
 
 
 @pytest.mark.parametrize(
-    ("catch_up", "started"), [("latest", 11), ("all", DAY_S / 30 + 10), ("none", 11)]
+    ("catch_up", "started"),
+    [(CatchUp.LATEST, 11), (CatchUp.ALL, DAY_S / 30 + 10), (CatchUp.NONE, 11)],
 )
 def test_a_clock_that_is_set_on_by_a_day_is_caught_up_with_by_the_rule(
-    catch_up: CatchUpName, started: float
+    catch_up: CatchUp, started: float
 ) -> None:
     async def story(world: World) -> list[Fire]:
         schedule = Schedule(every(30.0), overlap="allow", catch_up=catch_up, grace=None)

@@ -20,6 +20,7 @@ from windlass.errors import StoreUnavailable
 from windlass.model.jobs import JobId
 from windlass.model.schedules import SchedulePlan, Status
 from windlass.stores.postgres import PostgresStore, schedule_sql, schedules
+from windlass.stores.postgres.connection import BEGIN
 from windlass.testing.contracts.schedules import added, led, make_plan
 from windlass.testing.contracts.world import make_request, nth_id
 
@@ -53,8 +54,8 @@ async def opened(url: str) -> AsyncIterator[PostgresStore]:
 async def stopped_in_a_fire(url: str, term: int, plan: SchedulePlan) -> Any:
     """Send all of a leader's transaction but its COMMIT."""
     held = await asyncpg.connect(url, statement_cache_size=0)
-    await held.execute("BEGIN")
-    await held.execute(schedule_sql.LIMIT_IDLE)
+    await held.execute(BEGIN)
+    await held.execute(schedule_sql.BEGIN_FIRE)
     assert await held.fetch(schedule_sql.LOCK_TERM, "old", term)
     columns = schedules._progress_columns([plan.row])
     assert await held.fetch(schedule_sql.ADVANCE_SCHEDULES, *columns)
@@ -98,6 +99,41 @@ async def test_a_leader_stopped_inside_its_transaction_is_replaced_and_commits_n
         assert (leads.leader, leads.term) == ("new", 2)
         scheduler.stop()
         await running
+
+
+async def test_every_transaction_of_a_store_is_under_the_limit(url: str) -> None:
+    async def limit(connection: Any) -> Any:
+        async with connection.transaction(), connection.transaction():  # nested too
+            return await connection.fetchval("SHOW idle_in_transaction_session_timeout")
+
+    async with opened(url) as store:
+        assert await store._pool.run(limit) == f"{IDLE_S:g}s"
+        outside = await store._pool.run(
+            lambda connection: connection.fetchval("SHOW idle_in_transaction_session_timeout")
+        )
+        assert outside == "0"
+
+
+async def test_a_program_stopped_while_it_enqueues_holds_up_the_leader_for_two_seconds(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its job has the unique key of one that a schedule is to start."""
+    async with opened(url) as store, opened(url) as stopped:
+        [row] = await added(store, "nightly")
+        term = await led(store, "one")
+        await stopped.schedules.fires("nightly", limit=1)  # connected
+        reached = _stopped_before_its_commit(monkeypatch)
+        enqueueing = asyncio.create_task(stopped.enqueue([make_request(7, unique_key="k")]))
+        await reached.wait()
+        since = time.monotonic()
+        plan = make_plan(row, row.cursor_at)
+        requests = tuple(with_(each, unique_key="k") for each in plan.requests)
+        keyed = with_(plan, requests=requests)
+        fired = await store.schedules.fire([keyed], leader="one", term=term)
+
+        assert fired == [True]
+        assert time.monotonic() - since < IDLE_S + SLACK_S
+        assert await enqueueing == [nth_id(1)]  # repeated, it meets the job of the schedule
 
 
 @pytest.mark.parametrize("verb", ["save", "resign"])

@@ -6,16 +6,19 @@ proves.  A wake-up that is lost costs a sweep; a leader that is lost costs its l
 
 import asyncio
 import logging
-import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from typing import Any, TypeVar
+
+from msgspec.structs import replace as with_
 
 from windlass.core.planner import Planned, plan
 from windlass.core.schedules import held, retried
+from windlass.core.ticks import call_of
 from windlass.engine.client import Client
+from windlass.engine.instants import Instants
 from windlass.engine.observers import Observers
 from windlass.engine.trouble import Trouble
 from windlass.engine.watchdog import Watchdog
@@ -49,9 +52,7 @@ MARGIN = 0.1  # the share of a lease at its end that is never trusted
 RENEWALS = 3  # in each lease
 AGAIN_S = 0.2  # after an outage
 DUE_MAX = 5 * FIRE_BATCH_MAX  # read at once, so that planning and writing can overlap
-AHEAD_S = 0.006  # what is due so soon is read before it is
-SPIN_INTERVAL_S = 0.1
-SPINS_MAX = 5_000
+EARLY_S = 0.05  # what is due so soon is written before it is
 BREATHE_EACH = 32  # plans, about a millisecond: then whoever else is in this loop has a turn
 BROKEN_S = 3.0  # after a defect
 STANDBY_S = 0.3  # how long another may lead unseen: who resigns may not be heard
@@ -64,19 +65,16 @@ PRUNE_INTERVAL_S = 60.0
 TOLD = (NoticeKind.FIRED, NoticeKind.MISFIRED, NoticeKind.ENQUEUED)
 NOBODY = Observers()
 T = TypeVar("T")
+Batch = list[tuple[ScheduleRow, Planned]]
 
 
 @dataclass(frozen=True, slots=True)
 class SchedulerOptions:
-    """How a scheduler behaves.  Seconds; the settings of the same names say more.
-
-    spin_s: so long before a tick it does not sleep but yields, since timers come late.
-    """
+    """How a scheduler behaves.  Seconds; the settings of the same names say more."""
 
     lease_s: float = 5.0
     sweep_s: float = 60.0
     retention_s: float | None = None
-    spin_s: float = 0.0
 
 
 class Scheduler:
@@ -99,8 +97,10 @@ class Scheduler:
         knows: Callable[[str], bool],
         observers: Observers = NOBODY,
         watchdog: Watchdog | None = None,
+        instants: Instants | None = None,
     ) -> None:
         self._store = store
+        self._instants = instants or Instants()
         self._schedules = store.schedules
         self._client = Client(store)
         self._options = options
@@ -118,7 +118,6 @@ class Scheduler:
         self._trusted_until = 0.0
         self._renew_at = 0.0
         self._prune_at = 0.0
-        self._spun_at = -math.inf
         self._standby_s = 0.0  # how long another may lead, before this one asks again
         self._told = ("", 0)  # the leader and the term that the log knows of
         self._trouble = Trouble(log)
@@ -254,48 +253,30 @@ class Scheduler:
 
     async def _serve(self) -> float:
         """Fire what is due; return after how many seconds there is more to do."""
-        due = await self._answered(self._schedules.due(DUE_MAX, AHEAD_S))
+        due = await self._answered(self._schedules.due(DUE_MAX, EARLY_S))
         if due.schedules:
-            due = await self._when_due(due)
-        if due.schedules:
-            await self._fire_all(due)
+            await self._fire_all(await self._begin_early(due))
             return 0.0
         await self._prune()
         next_s = self._options.sweep_s if due.next_due_s is None else due.next_due_s
         left_s = self._renew_at - self._now()
-        return max(0.0, min(next_s - AHEAD_S, left_s, self._options.sweep_s))
+        return max(0.0, min(next_s - EARLY_S, left_s, self._options.sweep_s))
 
-    async def _when_due(self, read: DueSchedules) -> DueSchedules:
-        """Wait until the first of what was read ahead is due; return what is due then.
+    async def _begin_early(self, read: DueSchedules) -> DueSchedules:
+        """Return what can be written now: what is due, and what will be in a moment.
 
-        It is read ahead so that nothing but the write stands between the instant and the job.
-        Never early: what has passed here since the answer came has passed for the store too.
+        The job of a tick that is about to come is queued before it and claimed; its worker waits
+        for the instant.  So nothing stands between the tick and its job but a timer.  Where a job
+        of the schedule is live, its end may come first: that one is decided on when it is due.
         """
-        received_at = self._now()
-        first = min(each.row.due_at for each in read.schedules if each.row.due_at is not None)
-        wait_s = (first - read.now).total_seconds()
-        if wait_s > 0:
-            await self._sleep_until(received_at + wait_s)
-        elapsed = timedelta(seconds=self._now() - received_at)
-        now = max(first, read.now + elapsed) if wait_s > 0 else read.now
-        due = [one for one in read.schedules if one.row.due_at and one.row.due_at <= now]
-        if wait_s > 0 and any(job.state in LIVE for one in due for job in one.recent):
-            return await self._answered(self._schedules.due(DUE_MAX))  # they may just have ended
-        return DueSchedules(now, tuple(due), None if due else 0.0)
-
-    async def _sleep_until(self, instant: float) -> None:
-        """Sleep; at the very end only let others have their turns, for timers are coarse."""
-        spin_s = self._options.spin_s
-        if self._now() - self._spun_at < SPIN_INTERVAL_S:
-            spin_s = 0.0  # where instants come thick and fast it would cost too much
-        if (left_s := instant - self._now() - spin_s) > 0:
-            await asyncio.sleep(left_s)
-        for _ in range(SPINS_MAX if spin_s else 0):
-            if self._now() >= instant:
-                break
-            self._spun_at = self._now()
-            await asyncio.sleep(0)
-        await asyncio.sleep(max(0.0, instant - self._now()))
+        ready = tuple(
+            one for one in read.schedules if not _is_soon(one, read) or _can_be_early(one)
+        )
+        if not ready:
+            due = (one.row.due_at for one in read.schedules if one.row.due_at is not None)
+            wait_s = (min(due) - read.now).total_seconds()
+            await self._instants.until(self._instants.now() + wait_s)
+        return DueSchedules(read.now, ready)
 
     async def _fire_all(self, due: DueSchedules) -> None:
         """Write what becomes of what is due; while one batch is written, the next is planned."""
@@ -315,35 +296,35 @@ class Scheduler:
                 writing.cancel()
                 await asyncio.gather(writing, return_exceptions=True)
 
-    async def _write(self, batch: Sequence[tuple[ScheduleRow, Planned]]) -> None:
-        await self._cancel([job_id for _, one in batch for job_id in one.cancels])
-        await self._fire_each([(row, one.plan) for row, one in batch])
-
-    async def _batches(
-        self, due: DueSchedules
-    ) -> AsyncGenerator[list[tuple[ScheduleRow, Planned]], None]:
+    async def _batches(self, due: DueSchedules) -> AsyncGenerator[Batch, None]:
         """Plan, a part at a time: no more jobs than a transaction may start, and not for long."""
-        batch: list[tuple[ScheduleRow, Planned]] = []
+        batch: Batch = []
         size, began_at = 0, self._now()
-        for n, each in enumerate(due.schedules, start=1):
+        for n, each in enumerate(due.schedules):
             one = self._plan(each, due)
             weight = max(1, len(one.plan.requests))
-            if batch and size + weight > FIRE_BATCH_MAX:
+            is_full = size + weight > FIRE_BATCH_MAX or self._now() - began_at > PLANNING_S
+            if batch and is_full:
                 yield batch
                 batch, size, began_at = [], 0, self._now()
             batch.append((each.row, one))
             size += weight
             if n % BREATHE_EACH == 0:
                 await asyncio.sleep(0)
-            if self._now() - began_at > PLANNING_S:
-                yield batch
-                batch, size, began_at = [], 0, self._now()
         if batch:
             yield batch
 
+    async def _write(self, batch: Batch) -> None:
+        await self._cancel([job_id for _, one in batch for job_id in one.cancels])
+        await self._fire_each([(row, one.plan) for row, one in batch])
+
     def _plan(self, each: DueSchedule, due: DueSchedules) -> Planned:
         try:
-            return plan(each, due.now, self._new_job_id, self._knows)
+            if not _is_soon(each, due):
+                return plan(each, due.now, self._new_job_id, self._knows)
+            assert each.row.due_at is not None
+            planned = plan(each, each.row.due_at, self._new_job_id, self._knows)
+            return _queued_early(planned, each.row.due_at)
         except Exception as error:  # one that breaks must not hold up the others
             log.exception("schedule %s cannot be planned for", each.row.name)
             return Planned(SchedulePlan(_held_for(each.row, error)))
@@ -434,6 +415,23 @@ class Scheduler:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _is_soon(one: DueSchedule, read: DueSchedules) -> bool:
+    """Tell whether a schedule is not due yet, but was read because it is about to be."""
+    return one.row.due_at is not None and one.row.due_at > read.now
+
+
+def _can_be_early(one: DueSchedule) -> bool:
+    """Tell whether nothing can change before it is due what becomes of the tick."""
+    return all(job.state not in LIVE for job in one.recent) and call_of(one.row.call).once is None
+
+
+def _queued_early(planned: Planned, due_at: datetime) -> Planned:
+    requests = tuple(
+        with_(request, run_at=due_at, early_s=EARLY_S) for request in planned.plan.requests
+    )
+    return Planned(with_(planned.plan, requests=requests), planned.cancels)
 
 
 def _held_for(row: ScheduleRow, error: Exception) -> ScheduleRow:

@@ -21,6 +21,7 @@ from windlass.core.lifecycle import OWN_RESULT, after_attempt
 from windlass.core.middleware import AttemptCall, attempt_through
 from windlass.core.tasks import Isolation, TaskSpec, outcome_of, retry_delay_s
 from windlass.engine.eager import start_task
+from windlass.engine.instants import Instants
 from windlass.engine.large_results import Ends, LargeResults
 from windlass.engine.lease import LeaseKeeper
 from windlass.engine.observers import Observers
@@ -87,7 +88,7 @@ class WorkerOptions:
 class Running:
     """One attempt in progress, and the reason for which it was stopped, if it was."""
 
-    __slots__ = ("began_at", "claim", "context", "spec", "stopped", "task", "together")
+    __slots__ = ("began_at", "claim", "context", "due_at", "spec", "stopped", "task", "together")
 
     def __init__(self, claim: Claim, spec: TaskSpec, began_at: float, context: Context) -> None:
         self.claim = claim
@@ -96,6 +97,7 @@ class Running:
         self.context = context
         self.task: asyncio.Task[None] | None = None
         self.stopped: Outcome | None = None
+        self.due_at: float | None = None  # not before this instant; None: at once
         self.together: Together | None = None  # where it runs several jobs
 
     @property
@@ -115,6 +117,7 @@ class Worker:
     observers: told what happens to the jobs, and to this worker.
     state:     handed to each attempt in its context.
     watchdog:  told of each loop's progress, and of the lease.
+    instants:  waits for the due time of what was claimed before it.
     large:     where results go that are too large for a row.
     """
 
@@ -130,6 +133,7 @@ class Worker:
         observers: Observers = NOBODY,
         state: Any = None,
         watchdog: Watchdog | None = None,
+        instants: Instants | None = None,
         large: LargeResults | None = None,
     ) -> None:
         self._store = store
@@ -137,6 +141,7 @@ class Worker:
         self._keeps_large = self._large.are_kept
         self._watchdog = watchdog or Watchdog()
         self._pulse = self._watchdog.pulse("claim")
+        self._instants = instants or Instants()
         self._specs = specs
         self._executors = executors
         self._options = options
@@ -410,6 +415,8 @@ class Worker:
         context = Context(claim, self._state, self._note_progress)
         running = Running(claim, spec, self._now() if self._tells_of_ends else 0.0, context)
         running.together = together
+        if claim.due_in_s is not None:
+            running.due_at = self._instants.now() + claim.due_in_s
         self._running[claim.job_id] = running
         self.jobs_started += 1 if together is None else len(together.claims)
         if self._pools.are_narrow:
@@ -424,6 +431,9 @@ class Worker:
         outcome: Outcome | None = None
         kept: Ends | None = None
         try:
+            if running.due_at is not None:
+                await self._instants.until(running.due_at)
+                running.began_at = self._now() if self._tells_of_ends else 0.0
             if claim.has_inputs:
                 claim, outcome = await self._given(spec, claim)
             if outcome is not None:

@@ -94,6 +94,7 @@ class JobRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One row to insert; the store's clock turns durations into instants.
 
     delay_s, run_at:       at most one is given; neither means at once.
+    early_s:               it is queued so long before it is due; who claims it waits for that.
     expires_s, expires_at: at most one is given; past it the job never starts.
     unique_key:            unique per task among live jobs; None means no limit.
     retry_of:              the failed job that this one repeats.
@@ -111,6 +112,7 @@ class JobRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     priority: int = 0
     delay_s: float = 0.0
     run_at: datetime | None = None
+    early_s: float = 0.0
     expires_s: float | None = None
     expires_at: datetime | None = None
     unique_key: str | None = None
@@ -158,6 +160,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     failures: attempts that ended in an error so far; the retry budget counts these.
     lane:     the id of the lane it came from; None if nothing limits it.
     has_inputs: whether jobs that it waited for may give it arguments.
+    due_in_s: how long after the claim it is due; None: it is.
     batch:    the first job of those that one attempt runs together; None: it runs alone.
     """
 
@@ -172,6 +175,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     lane: str | None = None
     fingerprint: int | None = None
     has_inputs: bool = False
+    due_in_s: float | None = None
     batch: JobId | None = None
 
 

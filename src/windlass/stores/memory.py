@@ -310,7 +310,8 @@ class MemoryStore:
             started_at=now,
         )
         self.data.put(held)
-        return claim_of(held)
+        due_in_s = (job.due_at - now).total_seconds()
+        return with_(claim_of(held), due_in_s=due_in_s if due_in_s > 0 else None)
 
     async def held(self, worker: WorkerId) -> list[Claim]:
         """Return what ``worker`` runs, as the store has it."""

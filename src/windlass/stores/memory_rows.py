@@ -190,7 +190,7 @@ def job_from(request: JobRequest, now: datetime) -> Job:
     expires_at = request.expires_at
     if request.expires_s is not None:
         expires_at = now + timedelta(seconds=request.expires_s)
-    is_due = due_at <= now
+    is_due = due_at <= now + timedelta(seconds=request.early_s)
     return Job(
         id=request.id,
         task=request.task,

@@ -1,5 +1,6 @@
 """The claim: plain in one statement, or through limits and holds under one lock."""
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from windlass.core.admission import (
 from windlass.core.holds import Candidate, Standing, holding, open_queues, standing_of
 from windlass.model.jobs import Claim, JobId, State, WorkerId
 from windlass.model.limits import Limits, PaceState, decode_limits
+from windlass.stores.claims import due_after
 from windlass.stores.postgres import hold_sql, sql
 from windlass.stores.postgres.connection import Connection
 from windlass.stores.postgres.events import write_events
@@ -60,6 +62,7 @@ class Claiming:
         line = self._queues[0] if single else self._queues
         await connection.execute(sql.BEGIN_CLAIM)
         rows = await connection.fetch(statement, self._worker, line, self._room)
+        answered_at = time.monotonic()
         if rows:
             is_gated = rows[0][-1]
         else:
@@ -67,7 +70,7 @@ class Claiming:
         await connection.execute("COMMIT")
         rows.sort(key=_claim_order)  # what an UPDATE returns has no order
         claims = [Claim(*row[2:-1]) for row in map(tuple, rows)]
-        return Claimed(claims, is_gated, self._after)
+        return Claimed(due_after(claims, time.monotonic() - answered_at), is_gated, self._after)
 
     async def gated(self, connection: Connection) -> Claimed:
         """Claim jobs as limits and holds allow, those without a lane among them."""
@@ -89,11 +92,13 @@ class Claiming:
                 wanted = steps.send(await _shown(connection, wanted, aside))
         except StopIteration:
             claims = await self._taken(connection, admission)
+            answered_at = time.monotonic()
         if aside.jobs:
             await _set_aside(connection, aside)
             admission.look_again_in(LOOK_ON_US)  # there may be more behind them
         await connection.execute("COMMIT")
         place = admission.last_place or self._after
+        claims = due_after(claims, time.monotonic() - answered_at)
         is_gated = has_lanes or not all(hold.is_whole_queue for hold in holds)
         return Claimed(claims, is_gated, place, admission.wake_in_us)
 

@@ -18,6 +18,8 @@ CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 30.0
 IDLE_MAX_S = 300.0
 CONFLICTS_MAX = 3
+# A process that stops inside a transaction must not hold up the others: the server ends it.
+BEGIN = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '2s'"
 TRANSACTION = {"isolation": None, "readonly": False, "deferrable": False}  # the server's own
 
 # The connection broke, or the server goes away or comes up: another try may help.
@@ -165,12 +167,16 @@ class Pool:
 
 
 class _PooledConnection(asyncpg.Connection):  # type: ignore[misc]
-    """A connection whose transactions end at once where the caller gives up."""
+    """A connection whose transactions hold nobody up: not the caller, and no other process."""
 
     __slots__ = ()
 
     def transaction(self, **options: Any) -> "_Transaction":
         return _Transaction(self, **{**TRANSACTION, **options})
+
+    async def execute(self, query: str, *args: Any, **options: Any) -> Any:
+        begins = query == "BEGIN;"  # as the driver's transactions say it
+        return await super().execute(BEGIN if begins else query, *args, **options)
 
 
 class _Transaction(asyncpg.transaction.Transaction):  # type: ignore[misc]

@@ -32,6 +32,7 @@ def insert_columns(requests: Sequence[JobRequest]) -> list[list[Any]]:
         [request.limits for request in requests],
         [request.fingerprint for request in requests],
         [request.upstream for request in requests],
+        [request.early_s for request in requests],
     ]
 
 
@@ -40,6 +41,7 @@ def is_plain(request: JobRequest) -> bool:
     return (
         not request.delay_s
         and request.run_at is None
+        and not request.early_s
         and request.expires_s is None
         and request.expires_at is None
         and request.unique_key is None

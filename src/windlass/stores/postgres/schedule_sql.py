@@ -141,13 +141,8 @@ DELETE FROM windlass_schedules
    AND NOT EXISTS (SELECT 1 FROM windlass_fires WHERE schedule = name)
 """
 
-# Who stops inside a transaction that writes must not hold up the leader, nor the next one.
-LIMIT_IDLE = "SET LOCAL idle_in_transaction_session_timeout = '2s'"
-
 # Fires reach their rows by name; without statistics the planner would read all schedules.
-BEGIN_FIRE = f"""
-BEGIN;
-{LIMIT_IDLE};
+PLAN_BY_NAME = """
 SET LOCAL enable_seqscan = off;
 SET LOCAL enable_hashjoin = off;
 SET LOCAL enable_mergejoin = off;

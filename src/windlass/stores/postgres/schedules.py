@@ -50,14 +50,6 @@ class PostgresSchedules:
 
         return await self._pool.run(fetch)
 
-    async def _write(self, statement: str, *values: Any) -> list[Row]:
-        async def write(connection: Connection) -> list[Row]:
-            async with connection.transaction():
-                await connection.execute(sql.LIMIT_IDLE)
-                return list(await connection.fetch(statement, *values))
-
-        return await self._pool.run(write)
-
     async def find(self, names: Sequence[str]) -> FoundSchedules:
         """Return the schedules of these names that there are, removed ones too."""
         return _found(await self._fetch(sql.FIND_SCHEDULES, list(names)))
@@ -74,7 +66,6 @@ class PostgresSchedules:
 
         async def save(connection: Connection) -> list[bool]:
             async with connection.transaction():
-                await connection.execute(sql.LIMIT_IDLE)
                 saved = await _edited(connection, [plan.row for plan in plans])
                 await _record(connection, [p for p in plans if p.row.name in saved])
                 if saved:
@@ -101,15 +92,14 @@ class PostgresSchedules:
         assert len(plans) <= FIRE_BATCH_MAX
 
         async def fire(connection: Connection) -> set[str] | None:
-            await connection.execute(sql.BEGIN_FIRE)
-            if not await connection.fetch(sql.LOCK_TERM, leader, term):
-                await connection.execute("ROLLBACK")
-                return None
-            rows = sorted((plan.row for plan in plans), key=lambda row: row.name)
-            moved = await connection.fetch(sql.ADVANCE_SCHEDULES, *_progress_columns(rows))
-            names = {name for (name,) in moved}
-            await _record(connection, [plan for plan in plans if plan.row.name in names])
-            await connection.execute("COMMIT")
+            async with connection.transaction():
+                await connection.execute(sql.PLAN_BY_NAME)
+                if not await connection.fetch(sql.LOCK_TERM, leader, term):
+                    return None
+                rows = sorted((plan.row for plan in plans), key=lambda row: row.name)
+                moved = await connection.fetch(sql.ADVANCE_SCHEDULES, *_progress_columns(rows))
+                names = {name for (name,) in moved}
+                await _record(connection, [plan for plan in plans if plan.row.name in names])
             return names
 
         fired = await self._pool.run(fire)
@@ -153,7 +143,6 @@ class PostgresSchedules:
 
         async def lead(connection: Connection) -> Leadership:
             async with connection.transaction():
-                await connection.execute(sql.LIMIT_IDLE)
                 await connection.execute(sql.LEAD, candidate, lease_s, LEADER_LEASE_S_MAX)
                 [[leader, term, left_s]] = await connection.fetch(sql.FIND_LEADER)
             return Leadership(leader, term, leader == candidate, left_s)
@@ -162,7 +151,7 @@ class PostgresSchedules:
 
     async def resign(self, leader: str) -> None:
         """End the lease of a leader now.  Idempotent."""
-        await self._write(sql.RESIGN, leader)
+        await self._fetch(sql.RESIGN, leader)
 
     async def leader(self) -> Leadership | None:
         """Return who leads, or led last; None if nobody ever did."""
@@ -175,7 +164,6 @@ class PostgresSchedules:
 
         async def prune(connection: Connection) -> int | None:
             async with connection.transaction():
-                await connection.execute(sql.LIMIT_IDLE)
                 if not await connection.fetch(sql.LOCK_TERM, leader, term):
                     return None
                 [[pruned]] = await connection.fetch(sql.PRUNE_FIRES, older_than_s, limit)

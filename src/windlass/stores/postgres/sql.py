@@ -16,23 +16,25 @@ WITH new AS (
                                expires_at, unique_key, retry_of, payload, headers, lane, limits,
                                fingerprint, upstream)
     SELECT id, task, queue,
-           CASE WHEN upstream IS NOT NULL THEN 'waiting' WHEN due_at <= now() THEN 'queued'
+           CASE WHEN upstream IS NOT NULL THEN 'waiting' WHEN is_due THEN 'queued'
                 ELSE 'scheduled' END,
-           CASE WHEN upstream IS NOT NULL THEN 'upstream' WHEN due_at <= now() THEN NULL
+           CASE WHEN upstream IS NOT NULL THEN 'upstream' WHEN is_due THEN NULL
                 ELSE 'delay' END,
            priority, now(), due_at, expires_at, unique_key, retry_of, payload, headers, lane,
            limits, fingerprint, upstream
       FROM (SELECT id, task, queue, priority, unique_key, retry_of, payload, headers, lane,
                    limits, fingerprint, upstream,
                    coalesce(run_at, now() + make_interval(secs => delay_s)) AS due_at,
+                   coalesce(run_at, now() + make_interval(secs => delay_s))
+                       <= now() + make_interval(secs => early_s) AS is_due,
                    coalesce(expires_at, now() + make_interval(secs => expires_s)) AS expires_at
               FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::float8[],
                           $6::timestamptz[], $7::float8[], $8::timestamptz[], $9::text[],
                           $10::text[], $11::bytea[], $12::bytea[], $13::text[], $14::text[],
-                          $15::int[], $16::int[])
+                          $15::int[], $16::int[], $17::float8[])
                 AS request (id, task, queue, priority, delay_s, run_at, expires_s, expires_at,
                             unique_key, retry_of, payload, headers, lane, limits,
-                            fingerprint, upstream)) AS due
+                            fingerprint, upstream, early_s)) AS due
     ON CONFLICT DO NOTHING
     RETURNING queue, state, retry_of
 ), resolved AS (
@@ -155,6 +157,8 @@ UPDATE windlass_jobs AS job
                 WHERE id = $1 AND ended_at IS NULL AND lease_until > now())
 RETURNING job.priority, job.due_at, job.id, fence, attempt, failures, task, queue, payload,
           headers, lane, fingerprint, upstream IS NOT NULL,
+          CASE WHEN job.due_at > now()
+               THEN extract(epoch FROM job.due_at - clock_timestamp())::float8 END,
           EXISTS (SELECT 1 FROM windlass_jobs AS other
                    WHERE other.state = 'queued' AND other.lane IS NOT NULL
                      AND other.queue = $2)
@@ -188,6 +192,8 @@ UPDATE windlass_jobs AS job
                 WHERE id = $1 AND ended_at IS NULL AND lease_until > now())
 RETURNING job.priority, job.due_at, job.id, fence, attempt, failures, task, queue, payload,
           headers, lane, fingerprint, upstream IS NOT NULL,
+          CASE WHEN job.due_at > now()
+               THEN extract(epoch FROM job.due_at - clock_timestamp())::float8 END,
           EXISTS (SELECT 1 FROM windlass_jobs AS other
                    WHERE other.state = 'queued' AND other.lane IS NOT NULL
                      AND other.queue = ANY ($2))
@@ -285,14 +291,16 @@ UPDATE windlass_jobs AS job
    AND EXISTS (SELECT 1 FROM windlass_workers
                 WHERE id = $1 AND ended_at IS NULL AND lease_until > now())
 RETURNING job.id, fence, attempt, failures, task, queue, payload, headers, lane,
-          fingerprint,
-          upstream IS NOT NULL
+          fingerprint, upstream IS NOT NULL,
+          CASE WHEN job.due_at > now()
+               THEN extract(epoch FROM job.due_at - clock_timestamp())::float8 END
 """
 
 # Index: windlass_jobs_worker.
 LIST_HELD = """
 SELECT id, fence, attempt, failures, task, queue, payload, headers, lane, fingerprint,
-       upstream IS NOT NULL
+       upstream IS NOT NULL,
+       CASE WHEN due_at > now() THEN extract(epoch FROM due_at - clock_timestamp())::float8 END
   FROM windlass_jobs
  WHERE state = 'running' AND worker = $1
  ORDER BY id

@@ -6,6 +6,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace as with_
 
 from windlass.core.admission import (
     LANES_LOOK_MAX,
@@ -24,7 +25,7 @@ from windlass.core.holds import Candidate, Standing, holding, open_queues, stand
 from windlass.model.jobs import Claim, State, WorkerId
 from windlass.model.limits import Limits, PaceState, decode_limits
 from windlass.stores.sqlite import hold_sql, sql
-from windlass.stores.sqlite.rows import claim_from_row
+from windlass.stores.sqlite.rows import SECOND_US, claim_from_row
 from windlass.stores.sqlite.sweeping import write_event
 from windlass.stores.sqlite.writer import Transaction
 
@@ -34,11 +35,13 @@ Row = tuple[Any, ...]
 class Claimed(NamedTuple):
     """What a claim got.
 
+    now:        the instant of the claim, by the store's clock.
     place:      the lane that had its turn last.
     wake_in_us: when the next job may start that a pace holds back; None if none does.
     """
 
     claims: list[Claim]
+    now: int
     place: Place
     wake_in_us: int | None
 
@@ -61,14 +64,15 @@ class Claiming:
         """Move jobs to running."""
         who = {"worker": self._worker, "now": transaction.now}
         if not transaction.execute(sql.HAS_LEASE, who).fetchall():
-            return Claimed([], self._after, None)
+            return Claimed([], transaction.now, self._after, None)
         holds = transaction.execute(hold_sql.FIND_HOLDS, (transaction.now,)).fetchall()
         self._holds = [standing_of(*row) for row in holds]
         self._queues = open_queues(self._holds, self._queues)
         heads = self._plain_heads(transaction)
         if not any(self._lanes_of(transaction, queue, "") for queue in self._queues):
             wake_in_us = LOOK_ON_US if self._has_held else None
-            return Claimed(self._taken(transaction, heads), self._after, wake_in_us)
+            claims = self._taken(transaction, heads)
+            return Claimed(claims, transaction.now, self._after, wake_in_us)
         return self._claim_through_lanes(transaction, heads)
 
     def _plain_heads(self, transaction: Transaction) -> list[Row]:
@@ -102,7 +106,7 @@ class Claiming:
     def _taken(self, transaction: Transaction, rows: Sequence[Row]) -> list[Claim]:
         seqs = msgspec.json.encode([row[3] for row in rows]).decode()
         transaction.execute(sql.CLAIM_JOBS, (self._worker, transaction.now, seqs))
-        return [claim_from_row((row[2], *row[4:-1])) for row in rows]
+        return [_claim_from(row, transaction.now) for row in rows]
 
     # -- through lanes -------------------------------------------------------
 
@@ -128,7 +132,8 @@ class Claiming:
             claims = batched(claims, admission.batch_of)
         for pace in admission.paces:
             transaction.execute(sql.KEEP_PACE, (pace.name, pace.key, pace.full_at_us))
-        return Claimed(claims, admission.last_place or self._after, admission.wake_in_us)
+        place = admission.last_place or self._after
+        return Claimed(claims, transaction.now, place, admission.wake_in_us)
 
     def _look(self, transaction: Transaction, admission: Admission) -> Mapping[Place, Limits]:
         """Return lanes with room, behind the one that had its turn last; as many as are needed."""
@@ -171,6 +176,13 @@ def paces_of(execute: Callable[..., Any], limits: Limits) -> list[PaceState]:
         for pace in limits.paces
         for row in execute(sql.FIND_PACE, (pace.name, pace.key)).fetchall()
     ]
+
+
+def _claim_from(row: Row, now: int) -> Claim:
+    claim = claim_from_row((row[2], *row[4:-1]))
+    if row[1] > now:
+        return with_(claim, due_in_s=(row[1] - now) / SECOND_US)
+    return claim
 
 
 def _head(row: Row) -> Head:

@@ -53,7 +53,8 @@ def insert_row(request: JobRequest, now: int) -> tuple[Any, ...]:
     expires_at = None if request.expires_at is None else us_from(request.expires_at)
     if request.expires_s is not None:
         expires_at = now + us_of(request.expires_s)
-    state, reason = ("queued", None) if due_at <= now else ("scheduled", "delay")
+    is_due = due_at <= now + us_of(request.early_s)
+    state, reason = ("queued", None) if is_due else ("scheduled", "delay")
     if request.after:
         state, reason = "waiting", "upstream"
     return (

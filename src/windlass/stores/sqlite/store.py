@@ -42,6 +42,7 @@ from windlass.model.topics import DONE, queue_topic, worker_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell, Clock
 from windlass.stores.bell import Alarm
+from windlass.stores.claims import due_after
 from windlass.stores.sqlite import edge_sql, hold_sql, progress, sql
 from windlass.stores.sqlite.bells import Switchboard
 from windlass.stores.sqlite.claiming import Claiming, paces_of
@@ -195,7 +196,7 @@ class SqliteStore:
         if claimed.wake_in_us is not None:
             for queue in queues:
                 self._alarm.set(queue_topic(queue), claimed.wake_in_us / SECOND_US)
-        return claimed.claims
+        return due_after(claimed.claims, (self._now() - claimed.now) / SECOND_US)
 
     def _has_claimable(self, queues: Sequence[str]) -> bool:
         now = self._now()

@@ -1,6 +1,7 @@
 """What ``claim`` promises (I7, I8)."""
 
 import asyncio
+from datetime import timedelta
 
 from windlass.model.jobs import State, WorkerId
 from windlass.model.limits import Cap, Limits, lane_of
@@ -218,3 +219,28 @@ class ClaimContract:
             # A batch may be short because a rival has its jobs; what is left comes next.
             ids += [claim.job_id for claim in await claim_all(one)]
             assert sorted(ids) == [request.id for request in make_requests(200)]
+
+    async def test_what_is_queued_early_is_claimed_with_the_time_that_is_left(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            due_at = (await store.schedules.find([])).now + timedelta(seconds=20)
+            await store.enqueue(
+                [
+                    make_request(1, run_at=due_at, early_s=30.0),
+                    make_request(2, run_at=due_at, early_s=5.0),
+                    make_request(3),
+                ]
+            )
+            states = [(await row(store, nth_id(n))).state for n in (1, 2, 3)]
+            claims = {claim.job_id: claim.due_in_s for claim in await claim_all(store)}
+
+            assert states == [State.QUEUED, State.SCHEDULED, State.QUEUED]
+            assert set(claims) == {nth_id(1), nth_id(3)}
+            assert claims[nth_id(3)] is None
+            due_in_s = claims[nth_id(1)]
+            assert due_in_s is not None
+            assert 15.0 < due_in_s <= 20.0
+            await world.advance(21.0)
+            [held] = [one for one in await store.held(ALICE) if one.job_id == nth_id(1)]
+            assert held.due_in_s is None
