@@ -205,6 +205,8 @@ PROOFS: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "tests/e2e/test_outage.py"
             "::test_an_idle_worker_goes_on_within_five_seconds_of_the_stores_return",
+            "tests/e2e/test_outage.py"
+            "::test_schedulers_fire_again_within_five_seconds_of_the_stores_return",
             "tests/engine/test_scheduler.py"
             "::test_an_outage_ends_nothing_floods_nothing_and_is_over_within_five_seconds",
         ),
