@@ -1,11 +1,12 @@
-"""The store goes away under an idle worker: the worker stays, and goes on soon after its return."""
+"""The store goes away: workers and schedulers stay, and go on soon after its return."""
 
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.fleet import Fleet
+from tests.e2e.campaign import TARGET
+from tests.e2e.fleet import Fleet, eventually
 from tests.servers import PostgresServer
 from windlass import App
 from windlass.errors import StoreUnavailable
@@ -52,3 +53,43 @@ def test_an_idle_worker_goes_on_within_five_seconds_of_the_stores_return(
 
 async def _work(number: int, seconds: float) -> None:
     """Stand for the task of the fleet's app."""
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("away", ["killed", "stopped", "hanging"])
+def test_schedulers_fire_again_within_five_seconds_of_the_stores_return(
+    away: str, tmp_path: Path
+) -> None:
+    with PostgresServer() as server:
+        app = App(server.create_database("outage"))
+        app.migrate()
+        with Fleet(app.settings.store, tmp_path) as fleet:
+            schedulers = [fleet.start(target=TARGET, command="scheduler") for _ in range(2)]
+
+            def decided_at() -> float:
+                try:
+                    fires = app.schedules.fires("s000", limit=1)
+                except StoreUnavailable:
+                    return 0.0
+                return fires[0].decided_at.timestamp() if fires else 0.0
+
+            assert eventually(lambda: decided_at() > 0, within_s=20), fleet.logs()
+            if away == "hanging":
+                server.pause()
+                time.sleep(5)
+                server.resume()
+            else:
+                server.kill() if away == "killed" else server.stop()
+                time.sleep(5)
+                server.start()
+            back = time.time()
+
+            # What is decided at once may be what was being written when it went away.
+            assert eventually(lambda: decided_at() > back + 0.5, within_s=20), fleet.logs()
+            fires = app.schedules.fires("s000", limit=100)
+            first = min(at for fire in fires if (at := fire.decided_at.timestamp()) > back + 0.5)
+            assert first - back < RESUMES_WITHIN_S
+            assert [each.poll() for each in schedulers] == [None, None], fleet.logs()
+            told = fleet.logs().count("scheduling waits") + fleet.logs().count("ERROR")
+            assert told <= 2 * len(schedulers), fleet.logs()
+        app.close()

@@ -4,7 +4,10 @@ import argparse
 import sys
 import time
 
-from tests.simulation.world import simulate
+from tests.simulation.schedule_world import ScheduleWorld
+from tests.simulation.world import World, simulate_in
+
+WORLDS: tuple[type[World], ...] = (World, ScheduleWorld)
 
 
 def main() -> int:
@@ -17,15 +20,18 @@ def main() -> int:
     if (asked.seed is None) == (asked.seeds is None):
         parser.error("give one seed, or --seeds FROM:TO")
     if asked.seed is not None:
-        world = simulate(asked.seed)
-        if asked.trace:
-            print("\n".join(world.data.trace))
-        print(f"seed {asked.seed}: {len(world.data.jobs)} jobs, every invariant held")
+        for kind in WORLDS:
+            world = simulate_in(kind, asked.seed)
+            if asked.trace:
+                print("\n".join(world.data.trace))
+            jobs = len(world.data.jobs)
+            print(f"seed {asked.seed}, {kind.__name__}: {jobs} jobs, every invariant held")
         return 0
     first, _, last = asked.seeds.partition(":")
     start = time.monotonic()
     for seed in range(int(first), int(last)):
-        simulate(seed)
+        for kind in WORLDS:
+            simulate_in(kind, seed)
         if seed % 500 == 499:
             print(f"{seed + 1 - int(first):,} seeds, {time.monotonic() - start:.0f} s", flush=True)
     return 0

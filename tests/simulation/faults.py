@@ -26,18 +26,18 @@ class Faults:
         self.refused = self.unanswered = self.slow = self.lost_ring = self.false_ring = 0.0
 
 
-class FlakyStore:
-    """One process's way to the store.  Killed, the process hears and says nothing more."""
+class FlakyVerbs:
+    """Verbs of a store, as one process can reach them.  Killed, it hears and says nothing more."""
 
-    def __init__(self, store: Store, faults: Faults, chance: random.Random, lease_s: float) -> None:
-        self._store = store
+    def __init__(self, verbs: Any, faults: Faults, chance: random.Random, lease_s: float) -> None:
+        self._verbs = verbs
         self._faults = faults
         self._chance = chance
         self._lease_s = lease_s
         self.killed = False
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
-        work = getattr(self._store, verb)
+        work = getattr(self._verbs, verb)
 
         async def call(*arguments: Any, **named: Any) -> Any:
             await self._travel()
@@ -48,10 +48,6 @@ class FlakyStore:
             return answer
 
         return call
-
-    def listen(self, topics: Collection[str]) -> Bell:
-        """Subscribe to wake-ups, some of which get lost."""
-        return FlakyBell(self._store.listen(topics), self._faults, self._chance)
 
     async def _travel(self) -> None:
         if self._faults.over:
@@ -66,6 +62,24 @@ class FlakyStore:
     async def _fail(self, share: float) -> None:
         if share and self._chance.random() < share:
             raise StoreUnavailable("memory://", "it is away")
+
+
+class FlakyStore(FlakyVerbs):
+    """One process's way to the store."""
+
+    url = "memory://"
+
+    def __init__(self, store: Store, faults: Faults, chance: random.Random, lease_s: float) -> None:
+        super().__init__(store, faults, chance, lease_s)
+        self.schedules = FlakyVerbs(store.schedules, faults, chance, lease_s)
+
+    def kill(self) -> None:
+        """Let nothing through any more, either way."""
+        self.killed = self.schedules.killed = True
+
+    def listen(self, topics: Collection[str]) -> Bell:
+        """Subscribe to wake-ups, some of which get lost."""
+        return FlakyBell(self._verbs.listen(topics), self._faults, self._chance)
 
 
 class FlakyBell:

@@ -5,7 +5,7 @@ import hashlib
 import logging
 import random
 from collections.abc import Callable, Coroutine
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from tests.simulation.faults import Faults, FlakyStore
 from tests.simulation.invariants import LOSSES_MAX, Book, WatchedData, check_end
@@ -138,7 +138,7 @@ class World:
 
     def _kill(self, process: SimulatedProcess) -> None:
         """Cut a process off: what it does from now on reaches nobody, as after SIGKILL."""
-        process.store.killed = True
+        process.store.kill()
 
     # -- clients -------------------------------------------------------------
 
@@ -231,12 +231,20 @@ class _Defects(logging.Handler):
             self.found.append(self.format(record))
 
 
+W = TypeVar("W", bound=World)
+
+
 def simulate(seed: int, make_store: MakeStore = MemoryStore) -> World:
     """Live through one seed.  Raises: AssertionError, where an invariant broke."""
+    return simulate_in(World, seed, make_store)
+
+
+def simulate_in(kind: type[W], seed: int, make_store: MakeStore = MemoryStore) -> W:
+    """Live through one seed in a world of a kind.  Raises: AssertionError."""
     logger = logging.getLogger("windlass")
     defects = _Defects()
     loop = VirtualLoop()
-    world = World(seed, loop, make_store)
+    world = kind(seed, loop, make_store)
     level, propagate = logger.level, logger.propagate
     logger.setLevel(logging.ERROR)
     logger.propagate = False
@@ -246,7 +254,7 @@ def simulate(seed: int, make_store: MakeStore = MemoryStore) -> World:
         assert not defects.found, defects.found[0]
     except AssertionError as error:
         error.add_note("\n".join(world.data.trace[-15:]))
-        error.add_note(f"replay: python -m tests.simulation {seed} --trace")
+        error.add_note(f"replay: python -m tests.simulation {seed} --trace ({kind.__name__})")
         raise
     finally:
         world.end()

@@ -141,6 +141,8 @@ PROOFS: dict[str, tuple[str, tuple[str, ...]]] = {
             "tests/engine/test_scheduler.py"
             "::test_a_clock_that_is_set_back_by_a_day_fires_nothing_twice",
             f"{CONTRACT}/schedules.py::test_a_tick_that_has_its_outcome_gets_no_second",
+            "tests/simulation/test_schedules.py"
+            "::test_each_tick_has_one_outcome_in_each_seeded_world",
         ),
     ),
     "I19": (
@@ -203,6 +205,8 @@ PROOFS: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "tests/e2e/test_outage.py"
             "::test_an_idle_worker_goes_on_within_five_seconds_of_the_stores_return",
+            "tests/e2e/test_outage.py"
+            "::test_schedulers_fire_again_within_five_seconds_of_the_stores_return",
             "tests/engine/test_scheduler.py"
             "::test_an_outage_ends_nothing_floods_nothing_and_is_over_within_five_seconds",
         ),
