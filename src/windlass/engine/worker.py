@@ -174,14 +174,17 @@ class Worker:
             pulse=self._watchdog.pulse("progress"),
         )
         self._note_progress = self._progress.note  # bound once, not for each attempt
-        self._settler = Settler(
-            store,
+        self._settler = self._make_settler()
+        self._keeper = self._make_keeper(new_info)
+        self._upkeep = self._make_upkeep()
+
+    def _make_settler(self) -> Settler:
+        return Settler(
+            self._store,
             first=self._progress.write_last,
             settled=self._settled,
             pulse=self._watchdog.pulse("settle"),
         )
-        self._keeper = self._make_keeper(new_info)
-        self._upkeep = self._make_upkeep()
 
     def _make_keeper(self, new_info: Callable[[], WorkerInfo]) -> LeaseKeeper:
         return LeaseKeeper(
