@@ -470,7 +470,7 @@ def test_a_schedule_that_cannot_be_planned_for_is_held_and_others_go_on(
         bad = world.data.schedules["bad"]
 
         assert (bad.status, bad.why) == (Status.HELD, "ZeroDivisionError: planted\ufffd")
-        assert len(world.fires("good")) == 9
+        assert len(world.fires("good")) >= 9
         world.check("bad", "good")
 
     monkeypatch.setattr(module, "plan", breaks)
@@ -491,7 +491,7 @@ def test_a_schedule_that_cannot_be_written_is_held_and_others_go_on() -> None:
 
         assert (bad.status, bad.why) == (Status.HELD, "ValueError: invalid byte sequence")
         assert bad.cursor_at == bad.created_at  # no tick is lost: none has got an outcome
-        assert len(world.fires("a")) == len(world.fires("c")) == 9
+        assert len(world.fires("a")) == len(world.fires("c")) >= 9
         world.check("a", "bad", "c")
 
     live(story)

@@ -55,7 +55,7 @@ async def stopped_in_a_fire(url: str, term: int, plan: SchedulePlan) -> Any:
     """Send all of a leader's transaction but its COMMIT."""
     held = await asyncpg.connect(url, statement_cache_size=0)
     await held.execute(BEGIN)
-    await held.execute(schedule_sql.BEGIN_FIRE)
+    await held.execute(schedule_sql.PLAN_BY_NAME)
     assert await held.fetch(schedule_sql.LOCK_TERM, "old", term)
     columns = schedules._progress_columns([plan.row])
     assert await held.fetch(schedule_sql.ADVANCE_SCHEDULES, *columns)
