@@ -164,8 +164,7 @@ class Worker:
         self._hurry = asyncio.Event()
         self._idle: asyncio.Task[object] | None = None
         self._doubt_ends_at: float | None = None
-        self.jobs_started = 0
-        self.jobs_done = 0
+        self.jobs_started = self.jobs_done = 0
         self.has_backlog = False  # whether the last claim brought as much as there was room for
         self._progress = ProgressWriter(
             store,
