@@ -62,7 +62,12 @@ PLANNING_S = 0.1  # before what is planned is written: a long plan must not cost
 PRUNE_LIMIT = 1_000
 WHY_CHARS_MAX = 1_000
 PRUNE_INTERVAL_S = 60.0
-TOLD = (NoticeKind.FIRED, NoticeKind.MISFIRED, NoticeKind.ENQUEUED)
+TOLD = (
+    NoticeKind.FIRED,
+    NoticeKind.MISFIRED,
+    NoticeKind.ENQUEUED,
+    NoticeKind.SUSPENDED,
+)
 NOBODY = Observers()
 T = TypeVar("T")
 Batch = list[tuple[ScheduleRow, Planned]]
@@ -369,6 +374,9 @@ class Scheduler:
             log.error("schedule %s is %s: %s", row.name, row.status, row.why)
         if not self._is_observed:
             return
+        if row.status in (Status.HELD, Status.PAUSED):
+            notice = Notice(kind=NoticeKind.SUSPENDED, schedule=row.name, message=row.why)
+            self._observers.tell(notice)
         requests = {request.id: request for request in written.requests}
         for fire in written.fires:
             if fire.job_id is None:
