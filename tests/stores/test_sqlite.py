@@ -356,9 +356,9 @@ def test_without_an_event_loop_no_method_of_the_schedules_suspends(tmp_path: Pat
     call("lead", "one", 5.0)
     assert call("fire", [make_plan(make_row(now), now)], leader="one", term=1) == [True]
     call("leader")
-    call("resign", "one")
     call("fires", "nightly", limit=9)
-    call("prune", 0.0, 9)
+    call("prune", 0.0, 9, leader="one", term=1)
+    call("resign", "one")
     drive(store.close())
 
     verbs = {name for name, _ in inspect.getmembers(Schedules) if not name.startswith("_")}
