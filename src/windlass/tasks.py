@@ -89,6 +89,30 @@ class Task(Generic[P, C, R]):
         [job_id] = await self._app.aenqueue_requests([self.prepare(*args, **kwargs)])
         return JobHandle(self._app, job_id, self.spec)
 
+    def enqueue_in(
+        self, connection: object, /, *args: P.args, **kwargs: P.kwargs
+    ) -> "JobHandle[R]":
+        """Store a request to run this call with the caller's transaction: if and when it commits.
+
+        connection: see ``App.enqueue_many_in``, also for what it raises and what it costs.
+        Raises:     CannotJoin, BadArguments, NotEncodable, PayloadTooLarge.
+        """
+        prepared = [self.prepare(*args, **kwargs)]
+        [job_id] = self._app.enqueue_requests_in(connection, prepared)
+        return JobHandle(self._app, job_id, self.spec)
+
+    async def aenqueue_in(
+        self, connection: object, /, *args: P.args, **kwargs: P.kwargs
+    ) -> "JobHandle[R]":
+        """Store a request to run this call with the caller's transaction: if and when it commits.
+
+        connection: see ``App.enqueue_many_in``, also for what it raises and what it costs.
+        Raises:     CannotJoin, BadArguments, NotEncodable, PayloadTooLarge.
+        """
+        prepared = [self.prepare(*args, **kwargs)]
+        [job_id] = await self._app.aenqueue_requests_in(connection, prepared)
+        return JobHandle(self._app, job_id, self.spec)
+
     def prepare(self, *args: P.args, **kwargs: P.kwargs) -> JobRequest:
         """Check the call and make its request, for ``enqueue_many``; nothing is stored.
 

@@ -247,6 +247,21 @@ class NotIncluded(UsageError):
         return "this router is not part of an app yet; call app.include(router) first"
 
 
+class CannotJoin(UsageError):
+    """A job cannot be enqueued inside of a transaction of the caller's.
+
+    what: the connection, or the task, that stands in the way.
+    """
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(what, why)
+        self.what = what
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.what}: cannot enqueue inside of its transaction: {self.why}"
+
+
 class WouldDeadlock(UsageError):
     """A blocking call was made in the very event loop that would have to serve it."""
 
