@@ -274,8 +274,8 @@ class App(Registry):
     ) -> list[JobHandle[Any]]:
         """Store prepared calls with the caller's transaction: if and when it commits, they exist.
 
-        connection: of psycopg, sqlite3 or apsw, to the store's own database or file; a
-                    transaction is open on it, or its driver begins one.
+        connection: of psycopg, sqlite3, apsw or SQLAlchemy (also a session), to the store's
+                    database or file; a transaction is open on it, or begins by itself.
         Cost:       one round trip over it; two more for the first time.
         Raises:     CannotJoin, with nothing stored; what the driver raises: then roll back.
         """
@@ -287,7 +287,8 @@ class App(Registry):
     ) -> list[JobHandle[Any]]:
         """Store prepared calls with the caller's transaction: if and when it commits, they exist.
 
-        connection: also of asyncpg, or an async one of psycopg; see :meth:`enqueue_many_in`.
+        connection: also an async one, of asyncpg, psycopg or SQLAlchemy.
+        Others:     see :meth:`enqueue_many_in`.
         """
         checked = check_requests(requests)
         return self._handles(checked, await self.aenqueue_requests_in(connection, checked))

@@ -2,16 +2,22 @@
 
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import apsw
 import asyncpg
 import psycopg
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 
 from windlass.handles import JobHandle
 from windlass.tasks import AnyTask
+
+Run = Callable[[str], Awaitable[list[tuple[Any, ...]]]]
 
 
 @dataclass
@@ -19,7 +25,7 @@ class Caller:
     """A connection, and ``run``, which sends one statement over it and returns its rows."""
 
     connection: Any
-    run: Callable[[str], Awaitable[list[tuple[Any, ...]]]]
+    run: Run
     is_async: bool
 
     async def enqueue(self, task: AnyTask, *args: Any) -> JobHandle[Any]:
@@ -101,15 +107,93 @@ async def of_apsw(url: str) -> AsyncIterator[Caller]:
         connection.close()
 
 
-KINDS = {
+@asynccontextmanager
+async def of_sqlalchemy(url: str) -> AsyncIterator[Caller]:
+    engine = create_engine(_for_sqlalchemy(url, "psycopg"))
+    with engine.connect() as connection:
+        yield Caller(connection, _through(connection), False)
+    engine.dispose()
+
+
+@asynccontextmanager
+async def of_orm(url: str) -> AsyncIterator[Caller]:
+    engine = create_engine(_for_sqlalchemy(url, "psycopg"))
+    with Session(engine) as session:
+        yield Caller(session, _through(session), False)
+    engine.dispose()
+
+
+@asynccontextmanager
+async def of_async_sqlalchemy(url: str, driver: str = "asyncpg") -> AsyncIterator[Caller]:
+    engine = create_async_engine(_for_sqlalchemy(url, driver))
+    async with engine.connect() as connection:
+        yield Caller(connection, _through_async(connection), True)
+    await engine.dispose()
+
+
+@asynccontextmanager
+async def of_async_orm(url: str, driver: str = "asyncpg") -> AsyncIterator[Caller]:
+    engine = create_async_engine(_for_sqlalchemy(url, driver))
+    async with AsyncSession(engine) as session:
+        yield Caller(session, _through_async(session), True)
+    await engine.dispose()
+
+
+def _for_sqlalchemy(url: str, driver: str) -> str:
+    return url.replace("postgresql://", f"postgresql+{driver}://")
+
+
+def _through(connection: Connection | Session) -> Run:
+    async def run(statement: str) -> list[tuple[Any, ...]]:
+        match statement:
+            case "BEGIN":
+                connection.begin()
+            case "COMMIT":
+                connection.commit()
+            case "ROLLBACK":
+                connection.rollback()
+            case _:
+                result: Any = connection.execute(text(statement))
+                return [tuple(row) for row in result] if result.returns_rows else []
+        return []
+
+    return run
+
+
+def _through_async(connection: AsyncConnection | AsyncSession) -> Run:
+    async def run(statement: str) -> list[tuple[Any, ...]]:
+        match statement:
+            case "BEGIN":
+                await connection.begin()
+            case "COMMIT":
+                await connection.commit()
+            case "ROLLBACK":
+                await connection.rollback()
+            case _:
+                result: Any = await connection.execute(text(statement))
+                return [tuple(row) for row in result] if result.returns_rows else []
+        return []
+
+    return run
+
+
+KINDS: dict[str, Callable[[str], AbstractAsyncContextManager[Caller]]] = {
     "asyncpg": of_asyncpg,
     "asyncpg-pool": of_asyncpg_pool,
     "psycopg": of_psycopg,
     "psycopg-async": of_async_psycopg,
     "sqlite3": of_sqlite3,
     "apsw": of_apsw,
+    "sqlalchemy": of_sqlalchemy,
+    "sqlalchemy-orm": of_orm,
+    "sqlalchemy-async": of_async_sqlalchemy,
+    "sqlalchemy-async-orm": of_async_orm,
+    "sqlalchemy-async-psycopg": partial(of_async_sqlalchemy, driver="psycopg"),
+    "sqlalchemy-sqlite": of_sqlalchemy,
+    "sqlalchemy-orm-sqlite": of_orm,
 }
-OF_SQLITE = ("sqlite3", "apsw")
+OF_SQLITE = ("sqlite3", "apsw", "sqlalchemy-sqlite", "sqlalchemy-orm-sqlite")
+OF_SQLALCHEMY = [kind for kind in KINDS if kind.startswith("sqlalchemy")]
 
 
 def _rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

@@ -6,15 +6,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
+from typing import Any
 
 import apsw
 import asyncpg
 import psycopg
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.app.callers import KINDS, OF_SQLITE
+from tests.app.callers import KINDS, OF_SQLALCHEMY, OF_SQLITE, Caller
 from tests.app.live import WAIT_S, quick_app, working
 from tests.servers import PostgresServer
 from windlass import App, Debounce, EnqueueCall, Notice, NoticeKind, Proceed, Unique
@@ -22,10 +25,18 @@ from windlass.errors import CannotJoin, JobNotFound, SchemaMissing, SqliteOpenTw
 from windlass.model.jobs import JobId
 
 ROOT = Path(__file__).parents[2]
-EACH_KIND = [
-    kind if kind in OF_SQLITE else pytest.param(kind, marks=pytest.mark.postgres) for kind in KINDS
-]
 StoreOf = Callable[..., str]
+
+
+def of_each(kinds: Sequence[str]) -> list[Any]:
+    """Return kinds as parameters."""
+    marks = pytest.mark.postgres
+    return [kind if kind in OF_SQLITE else pytest.param(kind, marks=marks) for kind in kinds]
+
+
+EACH_KIND = of_each(list(KINDS))
+EACH_DRIVER = of_each([kind for kind in KINDS if kind not in OF_SQLALCHEMY])
+EACH_OF_SQLALCHEMY = of_each(OF_SQLALCHEMY)
 
 
 @pytest.fixture
@@ -151,7 +162,7 @@ async def test_many_jobs_of_all_shapes_join_one_transaction(kind: str, store_of:
     app.close()
 
 
-@pytest.mark.parametrize("kind", EACH_KIND)
+@pytest.mark.parametrize("kind", EACH_DRIVER)
 async def test_outside_of_a_transaction_nothing_is_joined(kind: str, store_of: StoreOf) -> None:
     url = store_of(kind)
     app = quick_app(url)
@@ -292,6 +303,53 @@ async def test_a_transaction_of_asyncpg_that_raises_leaves_no_job(store_of: Stor
     await app.aclose()
 
 
+@pytest.mark.parametrize("kind", EACH_OF_SQLALCHEMY)
+async def test_what_sqlalchemy_begins_itself_is_joined(kind: str, store_of: StoreOf) -> None:
+    url = store_of(kind)
+    app = quick_app(url)
+
+    @app.task
+    def nothing() -> None: ...
+
+    async with KINDS[kind](url) as caller:
+        kept = await caller.enqueue(nothing)  # the first statement
+        await caller.run("COMMIT")
+        lost = await caller.enqueue(nothing)
+        await caller.run("ROLLBACK")
+
+    assert (await kept.ajob()).id == kept.id
+    with pytest.raises(JobNotFound):
+        await lost.ajob()
+    await app.aclose()
+    app.close()
+
+
+@pytest.mark.postgres
+async def test_sqlalchemy_without_transactions_is_refused(store_of: StoreOf) -> None:
+    url = store_of("sqlalchemy")
+    app = quick_app(url)
+
+    @app.task
+    def nothing() -> None: ...
+
+    blocking = create_engine(
+        url.replace("postgresql", "postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+    )
+    with blocking.connect() as connection, pytest.raises(CannotJoin, match="open one first"):
+        nothing.enqueue_in(connection)
+    blocking.dispose()
+    awaited = create_async_engine(
+        url.replace("postgresql", "postgresql+asyncpg"), isolation_level="AUTOCOMMIT"
+    )
+    async with awaited.connect() as other:
+        with pytest.raises(CannotJoin, match="open one first"):
+            await nothing.aenqueue_in(other)
+        with pytest.raises(CannotJoin, match="use aenqueue_in"):
+            nothing.enqueue_in(other)
+    await awaited.dispose()
+    app.close()
+
+
 def test_what_cannot_join_is_refused_with_the_way_out(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/jobs.db"
     app = App(url)
@@ -394,8 +452,13 @@ def killed(process: "subprocess.Popen[str]") -> None:
     process.communicate()
 
 
+def plain(kind: str) -> Callable[[str], AbstractAsyncContextManager[Caller]]:
+    """Return what makes a connection to the same kind of store that begins nothing of itself."""
+    return KINDS["apsw" if kind in OF_SQLITE else "asyncpg"]
+
+
 async def jobs_and_orders(kind: str, url: str) -> tuple[list[str], list[str]]:
-    async with KINDS[kind](url) as caller:
+    async with plain(kind)(url) as caller:
         if kind not in OF_SQLITE:  # until the server has noticed that the caller is gone
             others = (
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
@@ -409,7 +472,7 @@ async def jobs_and_orders(kind: str, url: str) -> tuple[list[str], list[str]]:
 
 
 async def make_orders(kind: str, url: str) -> None:
-    async with KINDS[kind](url) as caller:
+    async with plain(kind)(url) as caller:
         await caller.run("CREATE TABLE orders (id text PRIMARY KEY)")
 
 
@@ -428,7 +491,7 @@ async def test_a_caller_killed_beside_its_commit_leaves_the_job_and_its_own_rows
     assert jobs == orders
 
 
-@pytest.mark.parametrize("kind", EACH_KIND)
+@pytest.mark.parametrize("kind", of_each(["asyncpg", "psycopg", "sqlite3", "apsw"]))
 async def test_a_caller_killed_at_any_moment_leaves_as_many_jobs_as_rows_of_its_own(
     kind: str, store_of: StoreOf
 ) -> None:

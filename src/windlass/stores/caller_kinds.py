@@ -6,42 +6,59 @@ from typing import Any
 
 from windlass.errors import CannotJoin
 from windlass.stores import caller_drivers as drivers
+from windlass.stores import caller_wrappers as wrappers
 from windlass.stores.callers import Caller
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of connection.
+class Driver:
+    """A driver's connection.
 
     is_async: its statements are awaited, so that a blocking call cannot send one.
-    make:     makes a caller of a connection; it suspends only if ``is_async``.
+    make:     makes a caller of a connection.
     """
 
     is_async: bool
     make: Callable[[Any], Awaitable[Caller]]
 
 
-def _of_cursor(make: Callable[[Any], Awaitable[Caller]]) -> Callable[[Any], Awaitable[Caller]]:
-    return lambda cursor: make(cursor.connection)
+@dataclass(frozen=True, slots=True)
+class Wrapper:
+    """Something around a connection, or around another wrapper.
 
+    is_async: ``inside`` suspends.
+    inside:   returns what it is around.
+    """
+
+    is_async: bool
+    inside: Callable[[Any], Awaitable[object]]
+
+
+Kind = Driver | Wrapper
 
 # By the package and the name of a class, or of one that it inherits from: so nothing has to be
 # imported which the caller has not got.
-KINDS = {
-    ("asyncpg", "Connection"): Kind(True, drivers.of_asyncpg),
-    ("asyncpg", "PoolConnectionProxy"): Kind(True, drivers.of_asyncpg),
-    ("psycopg", "Connection"): Kind(False, drivers.of_psycopg),
-    ("psycopg", "Cursor"): Kind(False, _of_cursor(drivers.of_psycopg)),
-    ("psycopg", "RawCursor"): Kind(False, _of_cursor(drivers.of_psycopg)),
-    ("psycopg", "AsyncConnection"): Kind(True, drivers.of_async_psycopg),
-    ("psycopg", "AsyncCursor"): Kind(True, _of_cursor(drivers.of_async_psycopg)),
-    ("psycopg", "AsyncRawCursor"): Kind(True, _of_cursor(drivers.of_async_psycopg)),
-    ("sqlite3", "Connection"): Kind(False, drivers.of_sqlite3),
-    ("sqlite3", "Cursor"): Kind(False, _of_cursor(drivers.of_sqlite3)),
-    ("apsw", "Connection"): Kind(False, drivers.of_apsw),
-    ("apsw", "Cursor"): Kind(False, _of_cursor(drivers.of_apsw)),
+KINDS: dict[tuple[str, str], Kind] = {
+    ("asyncpg", "Connection"): Driver(True, drivers.of_asyncpg),
+    ("asyncpg", "PoolConnectionProxy"): Driver(True, drivers.of_asyncpg),
+    ("psycopg", "Connection"): Driver(False, drivers.of_psycopg),
+    ("psycopg", "Cursor"): Wrapper(False, wrappers.in_cursor),
+    ("psycopg", "RawCursor"): Wrapper(False, wrappers.in_cursor),
+    ("psycopg", "AsyncConnection"): Driver(True, drivers.of_async_psycopg),
+    ("psycopg", "AsyncCursor"): Wrapper(True, wrappers.in_cursor),
+    ("psycopg", "AsyncRawCursor"): Wrapper(True, wrappers.in_cursor),
+    ("sqlite3", "Connection"): Driver(False, drivers.of_sqlite3),
+    ("sqlite3", "Cursor"): Wrapper(False, wrappers.in_cursor),
+    ("apsw", "Connection"): Driver(False, drivers.of_apsw),
+    ("apsw", "Cursor"): Wrapper(False, wrappers.in_cursor),
+    ("sqlalchemy", "Connection"): Wrapper(False, wrappers.in_connection),
+    ("sqlalchemy", "Session"): Wrapper(False, wrappers.in_session),
+    ("sqlalchemy", "scoped_session"): Wrapper(False, wrappers.in_session),
+    ("sqlalchemy", "AsyncConnection"): Wrapper(True, wrappers.in_async_connection),
+    ("sqlalchemy", "AsyncSession"): Wrapper(True, wrappers.in_async_session),
+    ("sqlalchemy", "async_scoped_session"): Wrapper(True, wrappers.in_async_session),
 }
-KNOWN = "asyncpg, psycopg (3), sqlite3 or apsw"
+KNOWN = "asyncpg, psycopg (3), sqlite3, apsw or SQLAlchemy over one of them"
 
 
 def kind_of(connection: object) -> Kind:
@@ -56,7 +73,11 @@ def kind_of(connection: object) -> Kind:
 
 async def caller_of(connection: object) -> Caller:
     """Return what a store needs of a connection.  Raises: CannotJoin."""
-    caller = await kind_of(connection).make(connection)
+    kind = kind_of(connection)
+    while isinstance(kind, Wrapper):
+        connection = await kind.inside(connection)
+        kind = kind_of(connection)
+    caller = await kind.make(connection)
     if not caller.is_joinable():
         why = (
             "it commits each statement by itself, and no transaction is open on it; "
