@@ -274,8 +274,8 @@ class App(Registry):
     ) -> list[JobHandle[Any]]:
         """Store prepared calls with the caller's transaction: if and when it commits, they exist.
 
-        connection: of psycopg, sqlite3, apsw or SQLAlchemy (also a session), to the store's
-                    database or file; a transaction is open on it, or begins by itself.
+        connection: of psycopg, sqlite3, apsw, SQLAlchemy (also a session) or Django, to the
+                    store's database or file; a transaction is open on it, or begins by itself.
         Cost:       one round trip over it; two more for the first time.
         Raises:     CannotJoin, with nothing stored; what the driver raises: then roll back.
         """

@@ -57,8 +57,10 @@ KINDS: dict[tuple[str, str], Kind] = {
     ("sqlalchemy", "AsyncConnection"): Wrapper(True, wrappers.in_async_connection),
     ("sqlalchemy", "AsyncSession"): Wrapper(True, wrappers.in_async_session),
     ("sqlalchemy", "async_scoped_session"): Wrapper(True, wrappers.in_async_session),
+    ("django", "ConnectionProxy"): Wrapper(False, wrappers.in_django_proxy),
+    ("django", "BaseDatabaseWrapper"): Wrapper(False, wrappers.in_django),
 }
-KNOWN = "asyncpg, psycopg (3), sqlite3, apsw or SQLAlchemy over one of them"
+KNOWN = "asyncpg, psycopg (3), sqlite3 or apsw, or SQLAlchemy or Django over one of them"
 
 
 def kind_of(connection: object) -> Kind:
