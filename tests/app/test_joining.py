@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.app.callers import KINDS, OF_SQLALCHEMY, OF_SQLITE, Caller
 from tests.app.live import WAIT_S, quick_app, working
-from tests.servers import PostgresServer
+from tests.servers import PgBouncer, PostgresServer
 from windlass import App, Debounce, EnqueueCall, Notice, NoticeKind, Proceed, Unique
 from windlass.errors import CannotJoin, JobNotFound, SchemaMissing, SqliteOpenTwice
 from windlass.model.jobs import JobId
@@ -322,6 +322,27 @@ async def test_what_sqlalchemy_begins_itself_is_joined(kind: str, store_of: Stor
         await lost.ajob()
     await app.aclose()
     app.close()
+
+
+@pytest.mark.postgres
+async def test_a_transaction_pooler_may_stand_before_the_store_the_caller_or_both(
+    store_of: StoreOf, pgbouncer: PgBouncer
+) -> None:
+    direct = store_of("asyncpg")
+    pooled = pgbouncer.url(direct.rpartition("/")[2])
+    for store, callers in ((pooled, direct), (direct, pooled), (pooled, pooled)):
+        app = quick_app(store)
+
+        @app.task
+        def nothing() -> None: ...
+
+        connection = await asyncpg.connect(callers, statement_cache_size=0)
+        async with connection.transaction():
+            job = await nothing.aenqueue_in(connection)
+        await connection.close()
+
+        assert (await job.ajob()).id == job.id
+        await app.aclose()
 
 
 @pytest.mark.postgres
