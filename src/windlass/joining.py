@@ -17,7 +17,7 @@ def check_joinable(connection: object, requests: Sequence[JobRequest]) -> None:
     kind_of(connection)
     for request in requests:
         what = f"task {request.task!r}"
-        if request.once is not None:
+        if request.once is not None and request.once.kind != "key":
             why = f"its rule ({request.once.kind}) would keep all its other calls waiting meanwhile"
             raise CannotJoin(what, f"{why}; enqueue it after the commit")
         if request.after:

@@ -21,7 +21,7 @@ from tests.app.callers import KINDS, OF_SQLALCHEMY, OF_SQLITE, Caller
 from tests.app.live import WAIT_S, quick_app, working
 from tests.servers import PgBouncer, PostgresServer
 from windlass import App, Debounce, EnqueueCall, Notice, NoticeKind, Proceed, Unique
-from windlass.errors import CannotJoin, JobNotFound, SchemaMissing, SqliteOpenTwice
+from windlass.errors import CannotJoin, JobNotFound, KeyConflict, SchemaMissing, SqliteOpenTwice
 from windlass.model.jobs import JobId
 
 ROOT = Path(__file__).parents[2]
@@ -158,6 +158,36 @@ async def test_many_jobs_of_all_shapes_join_one_transaction(kind: str, store_of:
     assert jobs[5].id == jobs[4].id
     assert [job.payload for job in found[:3]] == [request.payload for request in requests[:3]]
     assert (found[1].state, found[1].priority, found[2].queue) == ("scheduled", -7, "other")
+    await app.aclose()
+    app.close()
+
+
+@pytest.mark.parametrize("kind", EACH_KIND)
+async def test_an_idempotency_key_is_taken_if_and_only_if_the_transaction_commits(
+    kind: str, store_of: StoreOf
+) -> None:
+    url = store_of(kind)
+    app = quick_app(url)
+
+    @app.task
+    def ship(order: int) -> None: ...
+
+    keyed = ship.using(idempotency_key="one")
+    async with KINDS[kind](url) as caller:
+        await caller.run("BEGIN")
+        lost = await caller.enqueue(keyed, 1)
+        await caller.run("ROLLBACK")
+        await caller.run("BEGIN")
+        kept = await caller.enqueue(keyed, 2)
+        again = await caller.enqueue(keyed, 2)
+        with pytest.raises(KeyConflict):
+            await caller.enqueue(keyed, 3)
+        await caller.run("COMMIT")
+
+    assert kept.id == again.id != lost.id
+    assert (await keyed.aenqueue(2)).id == kept.id
+    with pytest.raises(KeyConflict, match=r"'one' of task .* stands for job"):
+        await keyed.aenqueue(3)
     await app.aclose()
     app.close()
 

@@ -35,6 +35,11 @@ PROOFS: dict[str, tuple[str, tuple[str, ...]]] = {
             f"{CONTRACT}/enqueueing.py::test_the_same_request_again_changes_nothing",
             f"{CONTRACT}/edges.py::test_the_same_requests_again_change_nothing",
             f"{CONTRACT}/once.py::test_the_same_request_again_changes_nothing",
+            f"{CONTRACT}/once.py"
+            "::test_an_idempotency_key_gives_the_same_job_for_as_long_as_that_is_kept",
+            f"{CONTRACT}/once.py"
+            "::test_an_idempotency_key_with_another_body_is_a_conflict_and_stores_nothing",
+            f"{CONTRACT}/once.py::test_of_many_racing_for_an_idempotency_key_one_wins",
         ),
     ),
     "I4": (

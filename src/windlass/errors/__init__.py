@@ -42,6 +42,7 @@ WindlassError
 │   ├── WorkerNotFound          no worker of this id holds a lease
 │   ├── JobNotFailed            only a failed job can be retried or discarded
 │   ├── NotIncluded             a router's task was used before an app included it
+│   ├── KeyConflict             an idempotency key stands for a call with other arguments
 │   ├── CannotJoin              a job cannot be enqueued in the caller's own transaction
 │   ├── WouldDeadlock           a blocking call in the event loop that would have to serve it
 │   ├── NotInAttempt            context() was called outside of a running task
@@ -136,6 +137,7 @@ from windlass.errors.usage import (
     JobNotFailed,
     JobNotFound,
     JobNotWaiting,
+    KeyConflict,
     NotEncodable,
     NotInAttempt,
     NotIncluded,
@@ -182,6 +184,7 @@ __all__ = [
     "JobNotFailed",
     "JobNotFound",
     "JobNotWaiting",
+    "KeyConflict",
     "LargeResultLost",
     "LargeResultsOff",
     "LeaderLost",

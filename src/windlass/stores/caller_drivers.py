@@ -26,7 +26,8 @@ async def of_psycopg(connection: Any) -> PostgresCaller:
 
     async def run(statement: str, values: Sequence[Any]) -> Sequence[Row]:
         with RawCursor(connection, row_factory=tuple_row) as cursor:
-            return cursor.execute(statement.encode(), values).fetchall()
+            cursor.execute(statement.encode(), values)
+            return cursor.fetchall() if cursor.description else []
 
     return PostgresCaller(
         "psycopg connection", connection, run, lambda: _psycopg_would_commit(connection)
@@ -41,7 +42,7 @@ async def of_async_psycopg(connection: Any) -> PostgresCaller:
     async def run(statement: str, values: Sequence[Any]) -> Sequence[Row]:
         async with AsyncRawCursor(connection, row_factory=tuple_row) as cursor:
             await cursor.execute(statement.encode(), values)
-            return await cursor.fetchall()
+            return await cursor.fetchall() if cursor.description else []
 
     return PostgresCaller(
         "psycopg async connection", connection, run, lambda: _psycopg_would_commit(connection)

@@ -27,6 +27,15 @@ class PostgresCaller:
         """Run a statement and return its rows, as a connection of the store does."""
         return await self.run(statement, values)
 
+    async def execute(self, statement: str, *values: Any) -> None:
+        """Run a statement, as a connection of the store does."""
+        await self.run(statement, values)
+
+    async def fetchval(self, statement: str, *values: Any) -> Any:
+        """Run a statement and return the one value that it gives."""
+        [[value]] = await self.run(statement, values)
+        return value
+
     def transaction(self) -> nullcontext[None]:
         """Return what stands for a transaction: nothing, because the caller's own is open."""
         return nullcontext()

@@ -10,7 +10,8 @@ from windlass.stores.caller_kinds import caller_of
 from windlass.stores.callers import SqliteCaller
 from windlass.stores.sqlite.connection import schema_version
 from windlass.stores.sqlite.copies import is_open_twice
-from windlass.stores.sqlite.inserting import insert_one
+from windlass.stores.sqlite.inserting import Writing
+from windlass.stores.sqlite.marks import insert_once
 from windlass.stores.sqlite.migrations import NEWEST
 from windlass.stores.sqlite.rows import wall_clock_us
 
@@ -34,8 +35,8 @@ class SqliteJoiner:
         if not isinstance(caller, SqliteCaller):
             raise CannotJoin(caller.name, f"the store is {self._url}; pass a connection to it")
         self._check(caller)
-        borrowed = _Borrowed(caller, wall_clock_us())
-        return [insert_one(request, borrowed) for request in requests]
+        borrowed: Writing = _Borrowed(caller, wall_clock_us())
+        return [insert_once(request, borrowed) for request in requests]
 
     @property
     def _url(self) -> str:
