@@ -10,6 +10,7 @@ import weakref
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
+    Awaitable,
     Callable,
     Coroutine,
     Iterable,
@@ -19,6 +20,7 @@ from collections.abc import (
 )
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,13 +50,14 @@ from windlass.engine.scheduler import Scheduler
 from windlass.engine.worker import Worker
 from windlass.errors import BadOption, LifespanBroke
 from windlass.handles import Enqueuer, JobHandle, raise_unless_succeeded
+from windlass.joining import check_joinable, drive_joined, in_batches, refuse_awaited
 from windlass.model.health import Health
 from windlass.model.jobs import Finished, JobId, JobRequest
 from windlass.model.notices import Notice, NoticeKind
 from windlass.operations import Operations
-from windlass.plugins import is_embedded, make_large_results, make_store
+from windlass.plugins import is_embedded, make_joiner, make_large_results, make_store
 from windlass.portal import Portal, drive, loop_is_running
-from windlass.ports import Store
+from windlass.ports import Joiner, Store
 from windlass.registry import Registry
 from windlass.router import Router
 from windlass.schedules import AppSchedules, drafts_of
@@ -101,6 +104,7 @@ class App(Registry):
         self._sessions: dict[asyncio.AbstractEventLoop, asyncio.Task[_Session]] = {}
         self._portal = Portal()
         self._inline: _Session | None = None
+        self._joiner: Joiner | None = None
         self._inline_lock = threading.Lock()
         self._job_ids = JobIds(time.time_ns, random.Random().getrandbits)
 
@@ -260,15 +264,71 @@ class App(Registry):
 
     async def aenqueue_requests(self, requests: Sequence[JobRequest]) -> list[JobId]:
         """Store prepared calls and return only their ids, once they are durable."""
-        enqueue = (await self.client()).enqueue
-        if self._around_enqueue or self._around_enqueue_of:
-            own, of_tasks = self._around_enqueue, self._around_enqueue_of
-            ids = await enqueue_through(own, of_tasks, requests, enqueue)
-        else:
-            ids = await enqueue(requests)
+        ids = await self._through_middleware(requests, (await self.client()).enqueue)
         if self._observers:
             self._tell_enqueued(requests, ids)
         return ids
+
+    def enqueue_many_in(
+        self, connection: object, requests: Iterable[JobRequest]
+    ) -> list[JobHandle[Any]]:
+        """Store prepared calls with the caller's transaction: if and when it commits, they exist.
+
+        connection: of psycopg, sqlite3, apsw, SQLAlchemy (also a session) or Django, to the
+                    store's database or file; a transaction is open on it, or begins by itself.
+        Cost:       one round trip over it; two more for the first time.
+        Raises:     CannotJoin, with nothing stored; what the driver raises: then roll back.
+        """
+        checked = check_requests(requests)
+        return self._handles(checked, self.enqueue_requests_in(connection, checked))
+
+    async def aenqueue_many_in(
+        self, connection: object, requests: Iterable[JobRequest]
+    ) -> list[JobHandle[Any]]:
+        """Store prepared calls with the caller's transaction: if and when it commits, they exist.
+
+        connection: also an async one, of asyncpg, psycopg or SQLAlchemy.
+        Others:     see :meth:`enqueue_many_in`.
+        """
+        checked = check_requests(requests)
+        return self._handles(checked, await self.aenqueue_requests_in(connection, checked))
+
+    def enqueue_requests_in(
+        self, connection: object, requests: Sequence[JobRequest]
+    ) -> list[JobId]:
+        """Store prepared calls with the caller's transaction and return only their ids."""
+        joiner = self._joiner_for(connection, requests)
+        refuse_awaited(connection)
+        if not joiner.is_open:
+            self._portal.call(joiner.open)
+        enqueue = in_batches(partial(joiner.enqueue, connection))
+        return drive_joined(self._through_middleware(requests, enqueue))
+
+    async def aenqueue_requests_in(
+        self, connection: object, requests: Sequence[JobRequest]
+    ) -> list[JobId]:
+        """Store prepared calls with the caller's transaction and return only their ids."""
+        joiner = self._joiner_for(connection, requests)
+        if not joiner.is_open:
+            await joiner.open()
+        enqueue = in_batches(partial(joiner.enqueue, connection))
+        return await self._through_middleware(requests, enqueue)
+
+    def _joiner_for(self, connection: object, requests: Sequence[JobRequest]) -> Joiner:
+        check_joinable(connection, requests)
+        if self._joiner is None:
+            self._joiner = make_joiner(self.settings.store)
+        return self._joiner
+
+    async def _through_middleware(
+        self,
+        requests: Sequence[JobRequest],
+        enqueue: Callable[[Sequence[JobRequest]], Awaitable[Sequence[JobId]]],
+    ) -> list[JobId]:
+        if self._around_enqueue or self._around_enqueue_of:
+            own, of_tasks = self._around_enqueue, self._around_enqueue_of
+            return await enqueue_through(own, of_tasks, requests, enqueue)
+        return list(await enqueue(requests))
 
     def _tell_enqueued(self, requests: Sequence[JobRequest], ids: Sequence[JobId]) -> None:
         observers = Observers(self._observers)

@@ -48,6 +48,10 @@ class Composition(Continuation, Generic[R_co]):
         """Return the jobs, for a task that goes on as them."""
         unfolding = Unfolding()
         ends = self.unfold(unfolding, None)
+        for request in unfolding.requests:
+            if request.once is not None and request.once.kind == "key":
+                why = "a call that a job goes on as takes no idempotency key: it is made once"
+                raise BadComposition("a call", request.task, why)
         if isinstance(ends, tuple):
             return Continued(tuple(unfolding.requests), ends, is_list=True)
         return Continued(tuple(unfolding.requests), (ends,))

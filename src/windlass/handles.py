@@ -81,6 +81,18 @@ class Enqueuer(Protocol):
         """Store requests; returns once they are durable."""
         ...
 
+    def enqueue_requests_in(
+        self, connection: object, requests: Sequence[JobRequest]
+    ) -> list[JobId]:
+        """Store requests inside of the caller's transaction."""
+        ...
+
+    async def aenqueue_requests_in(
+        self, connection: object, requests: Sequence[JobRequest]
+    ) -> list[JobId]:
+        """Store requests inside of the caller's transaction."""
+        ...
+
     async def client(self) -> Client:
         """Return the running loop's client."""
         ...

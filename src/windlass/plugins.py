@@ -11,7 +11,7 @@ from windlass.config import Settings, masked_url, shown_place
 from windlass.core.tasks import Isolation, TaskSpec
 from windlass.engine.large_results import LargeResults
 from windlass.errors import BadStoreUrl, MissingExtra
-from windlass.ports import Blobs, Executor, Store
+from windlass.ports import Blobs, Executor, Joiner, Store
 from windlass.stores.clock import SystemClock
 
 
@@ -29,6 +29,21 @@ def make_store(url: str, settings: Settings) -> Store:
             raise BadStoreUrl(masked_url(url), "it has no scheme")
         case _:
             raise BadStoreUrl(masked_url(url), f"no store is known for the scheme {scheme!r}")
+
+
+def make_joiner(url: str) -> Joiner:
+    """Make the way into the store that a URL names over connections of the callers'.
+
+    Raises: BadStoreUrl, MissingExtra.
+    """
+    if is_embedded(url):
+        from windlass.stores.sqlite.joining import SqliteJoiner
+
+        return SqliteJoiner(_sqlite_path(url))
+    _need_asyncpg()
+    from windlass.stores.postgres.joining import PostgresJoiner
+
+    return PostgresJoiner(url)
 
 
 def make_large_results(settings: Settings, store_url: str) -> LargeResults:
@@ -121,23 +136,31 @@ def _scheme(url: str) -> str:
 def _sqlite(url: str, settings: Settings) -> Store:
     from windlass.stores.sqlite import SqliteStore
 
+    return SqliteStore(_sqlite_path(url), synchronous=settings.sqlite_synchronous)
+
+
+def _sqlite_path(url: str) -> str:
     path = url.removeprefix("sqlite://")
     if not path.startswith("/") or path == "/":
         raise BadStoreUrl(masked_url(url), "it names no file")
     path = path[1:]  # sqlite:///relative.db, sqlite:////absolute.db
     if path == ":memory:":
         raise BadStoreUrl(masked_url(url), "a store in memory would forget its jobs; name a file")
-    return SqliteStore(path, synchronous=settings.sqlite_synchronous)
+    return path
 
 
 def _postgres(url: str, settings: Settings) -> Store:
+    _need_asyncpg()
+    from windlass.stores.postgres import PostgresStore
+
+    return PostgresStore(url, pool_size=settings.pg_pool_size)
+
+
+def _need_asyncpg() -> None:
     try:
         importlib.import_module("asyncpg")
     except ImportError as error:
         raise MissingExtra("postgres", "asyncpg") from error
-    from windlass.stores.postgres import PostgresStore
-
-    return PostgresStore(url, pool_size=settings.pg_pool_size)
 
 
 def _blobs(url: str) -> Blobs:

@@ -19,6 +19,10 @@ def loop_is_running() -> bool:
     return asyncio._get_running_loop() is not None
 
 
+class Suspended(RuntimeError):
+    """A coroutine that is driven without an event loop wants to wait."""
+
+
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that never suspends, here and now."""
     try:
@@ -27,7 +31,7 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
         result: T = stop.value
         return result
     coroutine.close()
-    raise RuntimeError("an embedded store suspended although no event loop runs here")
+    raise Suspended("an embedded store suspended although no event loop runs here")
 
 
 class Portal:

@@ -403,6 +403,34 @@ class Store(Broker, Protocol):
         ...
 
 
+class Joiner(Protocol):
+    """Enqueues into a store over connections of the callers', inside of their transactions."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it knows which database is the store's."""
+        ...
+
+    async def open(self) -> None:
+        """Learn which database is the store's; keeps no connection.
+
+        Raises: StoreUnavailable, SchemaMissing, BadStoreUrl.
+        """
+        ...
+
+    async def enqueue(self, connection: object, requests: Sequence[JobRequest]) -> list[JobId]:
+        """Insert jobs that exist if and only if the caller commits; return the id of each.
+
+        requests:   at most ENQUEUE_BATCH_MAX; none waits for others, or becomes one with others
+                    by a rule of time.
+        Repeats, unique: as for ``Broker.enqueue``.
+        Suspends:   only if the connection is one whose statements are awaited.
+        Cost:       one round trip; one or two more for the first use of a connection.
+        Raises:     CannotJoin, with nothing written; what the caller's driver raises.
+        """
+        ...
+
+
 class Blobs(Protocol):
     """Keeps bytes by key, beside the store: what is too large for a row.
 

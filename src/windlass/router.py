@@ -112,6 +112,18 @@ class Router(Registry):
         """Store requests; returns once they are durable."""
         return await self._home.aenqueue_requests(requests)
 
+    def enqueue_requests_in(
+        self, connection: object, requests: Sequence[JobRequest]
+    ) -> list[JobId]:
+        """Store requests inside of the caller's transaction."""
+        return self._home.enqueue_requests_in(connection, requests)
+
+    async def aenqueue_requests_in(
+        self, connection: object, requests: Sequence[JobRequest]
+    ) -> list[JobId]:
+        """Store requests inside of the caller's transaction."""
+        return await self._home.aenqueue_requests_in(connection, requests)
+
     def blocking(self, ask: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
         """Ask the client something, from code that has no event loop."""
         return self._home.blocking(ask)

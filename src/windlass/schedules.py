@@ -34,6 +34,10 @@ def draft_of(name: str, task: AnyTask, schedule: Schedule, origin: str) -> Sched
         raise BadOption(
             "schedule", name, "the trigger says when; the task takes no delay or run_at"
         )
+    if call.once is not None and call.once.kind == "key":
+        raise BadOption(
+            "schedule", name, "each tick starts a job; the task takes no idempotency_key"
+        )
     return ScheduleDraft(name=name, rule=schedule.rule, call=call, origin=origin)
 
 

@@ -18,13 +18,14 @@ from windlass.errors import BadComposition, BadOption
 from windlass.handles import Enqueuer, JobHandle
 from windlass.model.jobs import UNIQUE_KEY_LENGTH_MAX, Edge, JobRequest
 from windlass.model.limits import Lane
+from windlass.model.once import once_by_key
 
 P = ParamSpec("P")
 C = TypeVar("C")
 R = TypeVar("R")
 U = TypeVar("U", bound=Upcaster)
 
-OPTIONS = ("delay", "run_at", "expires", "priority", "queue", "unique_key")
+OPTIONS = ("delay", "run_at", "expires", "priority", "queue", "unique_key", "idempotency_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class EnqueueOptions:
     delay_s: float = 0.0
     run_at: datetime | None = None
     unique_key: str | None = None
+    idempotency_key: str | None = None
 
 
 class Task(Generic[P, C, R]):
@@ -89,6 +91,30 @@ class Task(Generic[P, C, R]):
         [job_id] = await self._app.aenqueue_requests([self.prepare(*args, **kwargs)])
         return JobHandle(self._app, job_id, self.spec)
 
+    def enqueue_in(
+        self, connection: object, /, *args: P.args, **kwargs: P.kwargs
+    ) -> "JobHandle[R]":
+        """Store a request to run this call with the caller's transaction: if and when it commits.
+
+        connection: see ``App.enqueue_many_in``, also for what it raises and what it costs.
+        Raises:     CannotJoin, BadArguments, NotEncodable, PayloadTooLarge.
+        """
+        prepared = [self.prepare(*args, **kwargs)]
+        [job_id] = self._app.enqueue_requests_in(connection, prepared)
+        return JobHandle(self._app, job_id, self.spec)
+
+    async def aenqueue_in(
+        self, connection: object, /, *args: P.args, **kwargs: P.kwargs
+    ) -> "JobHandle[R]":
+        """Store a request to run this call with the caller's transaction: if and when it commits.
+
+        connection: see ``App.enqueue_many_in``, also for what it raises and what it costs.
+        Raises:     CannotJoin, BadArguments, NotEncodable, PayloadTooLarge.
+        """
+        prepared = [self.prepare(*args, **kwargs)]
+        [job_id] = await self._app.aenqueue_requests_in(connection, prepared)
+        return JobHandle(self._app, job_id, self.spec)
+
     def prepare(self, *args: P.args, **kwargs: P.kwargs) -> JobRequest:
         """Check the call and make its request, for ``enqueue_many``; nothing is stored.
 
@@ -117,6 +143,8 @@ class Task(Generic[P, C, R]):
         spec = self.spec
         if spec.once is not None:
             raise BadComposition("a call", spec.name, "a task with `once` cannot wait for others")
+        if self._options.idempotency_key is not None:
+            raise BadComposition("a call", spec.name, "one that waits takes no idempotency key")
         lane = None
         if spec.lanes is not None:
             lane = spec.lanes.lane_of(spec.signature.bound_partly(args, kwargs))
@@ -131,6 +159,8 @@ class Task(Generic[P, C, R]):
         assert once is not None
         if request.unique_key is not None:
             raise BadOption("unique_key", request.unique_key, "the task says itself what is once")
+        if request.once is not None:
+            raise BadOption("idempotency_key", request.once.key, "the task says what is once")
         arguments = self.spec.signature.bound(args, kwargs)
         key, rule = once.unique_key_of(arguments), once.once_of(arguments)
         if rule is not None and (request.delay_s or request.run_at is not None):
@@ -141,6 +171,7 @@ class Task(Generic[P, C, R]):
         self, payload: bytes, lane: Lane | None, after: tuple[Edge, ...] = ()
     ) -> JobRequest:
         spec, options = self.spec, self._options
+        key = options.idempotency_key
         return JobRequest(
             id=self._app.new_job_id(),
             task=spec.name,
@@ -155,6 +186,7 @@ class Task(Generic[P, C, R]):
             lane=None if lane is None else lane.id,
             limits=None if lane is None else lane.limits,
             after=after,
+            once=None if key is None else once_by_key(spec.name, key),
             fingerprint=spec.signature.fingerprint,
         )
 
@@ -197,6 +229,7 @@ class Task(Generic[P, C, R]):
         priority: int | None = None,
         queue: str | None = None,
         unique_key: str | None = None,
+        idempotency_key: str | None = None,
         **unknown: Never,
     ) -> "Task[P, C, R]":
         """Return this task with other options for its enqueues; the task itself is unchanged.
@@ -205,6 +238,8 @@ class Task(Generic[P, C, R]):
         expires:    after this long, or at this instant, it does not start any more.
         priority:   -100 to 100, higher first.
         unique_key: while a live job of this task has the same key, no second one is made.
+        idempotency_key: the same key again gives the same job, for as long as the store keeps
+                    that; with other arguments it raises KeyConflict.  Not with unique_key.
         Raises:     BadOption.
         """
         check_options(unknown, OPTIONS)
@@ -224,7 +259,12 @@ class Task(Generic[P, C, R]):
         if queue is not None:
             options = replace(options, queue=check_name("queue", queue))
         if unique_key is not None:
-            options = replace(options, unique_key=_unique_key(unique_key))
+            options = replace(options, unique_key=_key("unique_key", unique_key))
+        if idempotency_key is not None:
+            key = _key("idempotency_key", idempotency_key)
+            options = replace(options, idempotency_key=key)
+        if options.unique_key is not None and options.idempotency_key is not None:
+            raise BadOption("idempotency_key", idempotency_key, "give either it or unique_key")
         return Task(self._app, self.spec, options)
 
 
@@ -254,13 +294,11 @@ def _instant(option: str, value: object) -> datetime:
     return value.astimezone(UTC)
 
 
-def _unique_key(value: object) -> str:
+def _key(option: str, value: object) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= UNIQUE_KEY_LENGTH_MAX:
-        raise BadOption(
-            "unique_key", value, f"must be a text of 1 to {UNIQUE_KEY_LENGTH_MAX} characters"
-        )
+        raise BadOption(option, value, f"must be a text of 1 to {UNIQUE_KEY_LENGTH_MAX} characters")
     if not value.isprintable():  # no store keeps a NUL or half a surrogate pair
-        raise BadOption("unique_key", value, "must be printable")
+        raise BadOption(option, value, "must be printable")
     return value
 
 

@@ -175,3 +175,13 @@ cron(30)  # error: arg-type
 every("minute")  # error: arg-type
 app.schedules.put("packing", pack, 60)  # error: arg-type
 app.schedules.put("packing", lambda: None, nightly)  # error: arg-type
+
+
+async def in_transactions(connection: object) -> None:
+    assert_type(thumbnail.enqueue_in(connection, Path("a.png")), JobHandle[Path])
+    assert_type(await send_email.aenqueue_in(connection, "a", "b", copies=2), JobHandle[int])
+    thumbnail.enqueue_in(connection)  # error: call-arg
+    thumbnail.enqueue_in(connection, 1)  # error: arg-type
+    thumbnail.enqueue_in()  # error: call-arg
+    await send_email.aenqueue_in(connection, "a", "b", copy=2)  # error: call-arg
+    app.enqueue_many_in(connection, [thumbnail.prepare(Path("a.png"))])

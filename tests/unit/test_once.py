@@ -8,13 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from windlass import App, BadOption, Debounce, State, Throttle, Unique, chain
+from windlass import App, BadOption, Debounce, Schedule, State, Throttle, Unique, chain, every
 from windlass.core.once import Insert, Keep, Mark, Replace, Standing, decide
 from windlass.errors import BadComposition
 from windlass.model.jobs import JobId
 from windlass.model.once import Once
+from windlass.schedules import draft_of
+from windlass.tasks import AnyTask
 
 SECOND = 1_000_000
+HOURLY = Schedule(every(3600), name="hourly")
+
+
+def ping() -> None: ...
+
+
+def keyed(app: App) -> AnyTask:
+    """Return a task with an idempotency key."""
+    return app.task(ping).using(idempotency_key="k")
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=60), st.integers(1, 20))
@@ -98,11 +109,28 @@ def test_a_call_bears_its_rule_and_its_key() -> None:
         (lambda app: app.task(once=Throttle(-1))(lambda a: a), "per"),
         (lambda app: app.task(once=Throttle(1))(lambda a: a).using(delay=1).prepare(1), "delay"),
         (lambda app: app.task(once=Unique())(lambda a: a).using(unique_key="k").prepare(1), "once"),
+        (lambda app: app.task(once=Throttle(1))(ping).using(idempotency_key="k").prepare(), "once"),
+        (lambda app: app.task(ping).using(idempotency_key="k", unique_key="k"), "give either"),
+        (lambda app: app.task(ping).using(idempotency_key=""), "1 to"),
+        (
+            lambda app: draft_of("s", app.task(ping).using(idempotency_key="k"), HOURLY, "code"),
+            "tick",
+        ),
     ],
 )
 def test_a_rule_that_cannot_be_kept_is_refused(make: Callable[[App], object], told: str) -> None:
     with pytest.raises(BadOption, match=told):
         make(App("sqlite:///never-opened.db"))
+
+
+def test_a_call_with_an_idempotency_key_cannot_wait_for_others() -> None:
+    app = App("sqlite:///never-opened.db")
+    task = app.task(name="a")(ping).using(idempotency_key="k")
+
+    with pytest.raises(BadComposition, match="no idempotency key"):
+        chain(task.bind(), task.bind()).enqueue()
+    with pytest.raises(BadComposition, match="no idempotency key"):
+        task.bind().continued()
 
 
 def test_a_task_with_a_rule_cannot_wait_for_others() -> None:

@@ -8,8 +8,8 @@ import msgspec
 
 from windlass.core.limits import Key, key_expression, key_of
 from windlass.core.retry import Delay, seconds_of
-from windlass.errors import BadOption
-from windlass.model.jobs import JobId, State
+from windlass.errors import BadOption, KeyConflict
+from windlass.model.jobs import JobId, JobRequest, State
 from windlass.model.once import Once
 
 
@@ -26,6 +26,7 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
 
     state: State
     has_begun: bool
+    payload: bytes = b""
 
 
 _WAITING = (State.WAITING, State.SCHEDULED, State.QUEUED, State.HELD)
@@ -181,6 +182,8 @@ def decide(
     if mark is None:
         return Insert(wait_us if once.kind == "trailing" else 0, fresh)
     match once.kind:
+        case "key":
+            return Insert(0, fresh) if standing is None else Keep(mark)
         case "started":
             return Keep(mark) if waits else Insert(0, fresh)
         case "period":
@@ -204,3 +207,12 @@ def decide(
             delay_us = mark.until_us - now_us
             return Insert(delay_us, Mark(new_id, mark.until_us, mark.until_us + wait_us))
     assert_never(once.kind)
+
+
+def refuse_other_body(request: JobRequest, decision: Decision, standing: Standing | None) -> None:
+    """Refuse a call whose idempotency key stands for another one.  Raises: KeyConflict."""
+    once = request.once
+    if once is None or once.kind != "key" or standing is None or not isinstance(decision, Keep):
+        return
+    if standing.payload != request.payload:
+        raise KeyConflict(request.task, once.key, decision.mark.job_id)

@@ -20,6 +20,7 @@ WindlassError
 │   ├── StoreCorrupt            the store's file is damaged or not a database
 │   ├── StoreReadOnly           the store cannot be written
 │   ├── SqliteTooOld            the SQLite library on this machine has a known fault
+│   ├── SqliteOpenTwice         another copy of SQLite has the file open in this process
 │   ├── ZoneDataMissing         this machine has no data of time zones
 │   └── BrokenSchedule          a stored schedule cannot be worked out here
 ├── UsageError              the caller: fix the call
@@ -41,6 +42,8 @@ WindlassError
 │   ├── WorkerNotFound          no worker of this id holds a lease
 │   ├── JobNotFailed            only a failed job can be retried or discarded
 │   ├── NotIncluded             a router's task was used before an app included it
+│   ├── KeyConflict             an idempotency key stands for a call with other arguments
+│   ├── CannotJoin              a job cannot be enqueued in the caller's own transaction
 │   ├── WouldDeadlock           a blocking call in the event loop that would have to serve it
 │   ├── NotInAttempt            context() was called outside of a running task
 │   ├── NotInjected             a parameter which only an attempt fills was used in a plain call
@@ -100,6 +103,7 @@ from windlass.errors.configuration import (
     PickleRefused,
     SchemaMissing,
     SchemaTooNew,
+    SqliteOpenTwice,
     SqliteTooOld,
     StoreCorrupt,
     StoreReadOnly,
@@ -128,10 +132,12 @@ from windlass.errors.usage import (
     BadLimitKey,
     BadOption,
     BadTrigger,
+    CannotJoin,
     HoldNotFound,
     JobNotFailed,
     JobNotFound,
     JobNotWaiting,
+    KeyConflict,
     NotEncodable,
     NotInAttempt,
     NotIncluded,
@@ -166,6 +172,7 @@ __all__ = [
     "BadTrigger",
     "BlobsUnavailable",
     "BrokenSchedule",
+    "CannotJoin",
     "CannotListen",
     "ChildDied",
     "ConfigurationError",
@@ -177,6 +184,7 @@ __all__ = [
     "JobNotFailed",
     "JobNotFound",
     "JobNotWaiting",
+    "KeyConflict",
     "LargeResultLost",
     "LargeResultsOff",
     "LeaderLost",
@@ -195,6 +203,7 @@ __all__ = [
     "ScheduleNotFound",
     "SchemaMissing",
     "SchemaTooNew",
+    "SqliteOpenTwice",
     "SqliteTooOld",
     "StaleError",
     "StoreCorrupt",

@@ -264,6 +264,21 @@ class SqliteTooOld(ConfigurationError):
         )
 
 
+class SqliteOpenTwice(ConfigurationError):
+    """Two copies of the SQLite library have the store's file open in one process."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.url = url
+
+    def __str__(self) -> str:
+        return (
+            f"store {self.url}: this process has the file open through another copy of SQLite "
+            "(Python's sqlite3), and two copies in one process damage it; close that connection "
+            "first, use apsw for it, or another process"
+        )
+
+
 class ZoneDataMissing(ConfigurationError):
     """This machine has no data of time zones at all."""
 

@@ -247,6 +247,37 @@ class NotIncluded(UsageError):
         return "this router is not part of an app yet; call app.include(router) first"
 
 
+class KeyConflict(UsageError):
+    """An idempotency key stands for a call with other arguments."""
+
+    def __init__(self, task: str, key: str, job_id: str) -> None:
+        super().__init__(task, key, job_id)
+        self.task = task
+        self.key = key
+        self.job_id = job_id
+
+    def __str__(self) -> str:
+        return (
+            f"idempotency key {self.key!r} of task {self.task!r} stands for job {self.job_id}, "
+            "which has other arguments; use another key for another call"
+        )
+
+
+class CannotJoin(UsageError):
+    """A job cannot be enqueued inside of a transaction of the caller's.
+
+    what: the connection, or the task, that stands in the way.
+    """
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(what, why)
+        self.what = what
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.what}: cannot enqueue inside of its transaction: {self.why}"
+
+
 class WouldDeadlock(UsageError):
     """A blocking call was made in the very event loop that would have to serve it."""
 

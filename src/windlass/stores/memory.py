@@ -67,6 +67,7 @@ from windlass.stores.memory_rows import (
     is_dead_letter,
     is_expired,
     job_from,
+    refuse_conflicts,
     stands,
     us,
 )
@@ -124,6 +125,7 @@ class MemoryStore:
         for edge in (edge for request in requests for edge in request.after):
             if edge.parent not in new and edge.parent not in self.data.jobs:
                 raise JobNotFound(edge.parent)  # looked for first, so that nothing is inserted
+        refuse_conflicts(self.data, requests)
         return self._insert_all(requests, now)
 
     def _insert_all(self, requests: Sequence[JobRequest], now: datetime) -> list[JobId]:

@@ -10,6 +10,7 @@ from msgspec.structs import replace as with_
 from windlass.core import lifecycle
 from windlass.core.admission import PLAIN, Admission, Head, Place, fill_from, usage_of
 from windlass.core.once import Mark
+from windlass.errors import KeyConflict
 from windlass.model.backfills import Backfill, BackfillId
 from windlass.model.holds import Hold, HoldId
 from windlass.model.jobs import (
@@ -327,3 +328,19 @@ def grouped_letters(failed: Iterable[Job], limit: int) -> list[DeadLetters]:
     letters = [letters_of(*key, jobs) for key, jobs in groups.items()]
     letters.sort(key=lambda group: (-group.count, group.task, group.error_type, group.reason))
     return letters[:limit]
+
+
+def refuse_conflicts(data: MemoryData, requests: Sequence[JobRequest]) -> None:
+    """Look at all idempotency keys first, so that nothing is inserted.  Raises: KeyConflict."""
+    named: dict[tuple[str, str], tuple[JobId, bytes]] = {}
+    for request in requests:
+        once = request.once
+        if once is None or once.kind != "key" or request.id in data.jobs:
+            continue
+        place = (once.name, once.key)
+        mark = data.marks.get(place)
+        job = None if mark is None else data.jobs.get(mark.job_id)
+        stands = (request.id, request.payload) if job is None else (job.id, job.payload)
+        job_id, payload = named.setdefault(place, stands)
+        if payload != request.payload:
+            raise KeyConflict(request.task, once.key, job_id)

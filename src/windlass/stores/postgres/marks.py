@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace as with_
 
-from windlass.core.once import Insert, Keep, Mark, Replace, Standing, decide
+from windlass.core.once import Insert, Keep, Mark, Replace, Standing, decide, refuse_other_body
 from windlass.model.jobs import JobId, JobRequest, State
 from windlass.model.once import Once
 from windlass.model.topics import CLOCK
@@ -17,7 +17,7 @@ from windlass.stores.postgres.rows import insert_columns
 LOCK_KEY = "SELECT pg_advisory_xact_lock(1464421958, hashtext($1 || chr(31) || $2))"
 
 FIND_MARK = """
-SELECT mark.job_id, mark.since_us, mark.until_us, job.state, job.attempt
+SELECT mark.job_id, mark.since_us, mark.until_us, job.state, job.attempt, job.payload
   FROM windlass_marks AS mark LEFT JOIN windlass_jobs AS job ON job.id = mark.job_id
  WHERE mark.name = $1 AND mark.key = $2
 """
@@ -39,11 +39,14 @@ UPDATE windlass_jobs
 RETURNING id
 """
 
-# A mark whose time is over, and whose job waits no more, decides nothing.
+# A mark whose time is over, and whose job waits no more, decides nothing; that of an idempotency
+# key stays as long as the job.
 PRUNE_MARKS = """
 DELETE FROM windlass_marks
  WHERE until_us <= (extract(epoch FROM now()) * 1000000)::bigint
-   AND NOT EXISTS (SELECT 1 FROM windlass_jobs WHERE id = job_id AND ended_at IS NULL)
+   AND NOT EXISTS (SELECT 1 FROM windlass_jobs
+                    WHERE id = job_id
+                      AND (ended_at IS NULL OR windlass_marks.name LIKE 'key:%'))
 """
 
 
@@ -73,6 +76,7 @@ async def _insert_one(connection: Connection, request: JobRequest) -> JobId:
     now_us = await connection.fetchval(sql.NOW_US)
     mark, standing = await _look(connection, once)
     decision = decide(once, request.id, mark, standing, now_us)
+    refuse_other_body(request, decision, standing)
     if isinstance(decision, Replace) and not await _replaced(connection, request, decision):
         # A worker was quicker: the job has begun with the call before this one.
         begun = Standing(State.RUNNING, has_begun=True)
@@ -92,8 +96,8 @@ async def _insert_one(connection: Connection, request: JobRequest) -> JobId:
 
 async def _look(connection: Connection, once: Once) -> tuple[Mark | None, Standing | None]:
     for row in await connection.fetch(FIND_MARK, once.name, once.key):
-        job_id, since_us, until_us, state, attempt = row
-        standing = None if state is None else Standing(State(state), attempt > 0)
+        job_id, since_us, until_us, state, attempt, payload = row
+        standing = None if state is None else Standing(State(state), attempt > 0, payload)
         return Mark(job_id, since_us, until_us), standing
     return None, None
 

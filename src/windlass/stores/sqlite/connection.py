@@ -17,6 +17,7 @@ from windlass.errors import (
     StoreUnavailable,
     WindlassError,
 )
+from windlass.stores.callers import SqliteCaller
 from windlass.stores.sqlite.migrations import APPLIED, JOURNAL, MIGRATIONS, NEWEST, RECORD
 
 # Before this release a reset of the write-ahead log could lose a commit.
@@ -92,7 +93,7 @@ def _lengthen_log(connection: apsw.Connection) -> None:
     connection.execute("DROP TABLE IF EXISTS windlass_blank")
 
 
-def schema_version(connection: apsw.Connection, url: str) -> int:
+def schema_version(connection: "apsw.Connection | SqliteCaller", url: str) -> int:
     """Return the number of the newest migration applied; 0 for a file without any.
 
     Raises: SchemaTooNew.

@@ -1,13 +1,24 @@
-"""Insert one job; both what links jobs and what makes calls one build on it."""
+"""Insert one job; what links jobs, makes calls one, and joins callers builds on it."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from windlass.model.jobs import JobId, JobRequest
 from windlass.stores.sqlite import sql
 from windlass.stores.sqlite.rows import insert_row
 from windlass.stores.sqlite.sweeping import topic_of
-from windlass.stores.sqlite.writer import Transaction
 
 
-def insert_one(request: JobRequest, transaction: Transaction) -> JobId:
+class Writing(Protocol):
+    """What is needed of a transaction; it may be one of the caller's."""
+
+    execute: Callable[..., Any]
+    changes: Callable[[], int]
+    now: int
+    topics: set[str]
+
+
+def insert_one(request: JobRequest, transaction: Writing) -> JobId:
     """Insert a job; return who stands for it: itself, or the live one that has its unique key."""
     row = insert_row(request, transaction.now)
     transaction.execute(sql.INSERT_JOB, row)

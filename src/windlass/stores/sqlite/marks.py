@@ -2,16 +2,15 @@
 
 from msgspec.structs import replace as with_
 
-from windlass.core.once import Insert, Keep, Mark, Replace, Standing, decide
+from windlass.core.once import Insert, Keep, Mark, Replace, Standing, decide, refuse_other_body
 from windlass.model.jobs import JobId, JobRequest, State
 from windlass.model.topics import CLOCK
 from windlass.stores.sqlite import sql
-from windlass.stores.sqlite.inserting import insert_one
+from windlass.stores.sqlite.inserting import Writing, insert_one
 from windlass.stores.sqlite.rows import SECOND_US
-from windlass.stores.sqlite.writer import Transaction
 
 FIND_MARK = """
-SELECT mark.job_id, mark.since_us, mark.until_us, job.state, job.attempt
+SELECT mark.job_id, mark.since_us, mark.until_us, job.state, job.attempt, job.payload
   FROM windlass_marks AS mark LEFT JOIN windlass_jobs AS job ON job.id = mark.job_id
  WHERE mark.name = ? AND mark.key = ?
 """
@@ -32,15 +31,18 @@ UPDATE windlass_jobs
  WHERE id = :id AND attempt = 0
 """
 
-# A mark whose time is over, and whose job waits no more, decides nothing.
+# A mark whose time is over, and whose job waits no more, decides nothing; that of an idempotency
+# key stays as long as the job.
 DELETE_MARKS = """
 DELETE FROM windlass_marks
  WHERE until_us <= :now
-   AND NOT EXISTS (SELECT 1 FROM windlass_jobs WHERE id = job_id AND ended_at IS NULL)
+   AND NOT EXISTS (SELECT 1 FROM windlass_jobs
+                    WHERE id = job_id
+                      AND (ended_at IS NULL OR windlass_marks.name LIKE 'key:%'))
 """
 
 
-def insert_once(request: JobRequest, transaction: Transaction) -> JobId:
+def insert_once(request: JobRequest, transaction: Writing) -> JobId:
     """Insert a job, or let an earlier one of its key stand for it."""
     once = request.once
     if once is None:
@@ -49,10 +51,11 @@ def insert_once(request: JobRequest, transaction: Transaction) -> JobId:
         return request.id  # the same request again
     found = transaction.execute(FIND_MARK, (once.name, once.key)).fetchall()
     mark = standing = None
-    for job_id, since_us, until_us, state, attempt in found:
+    for job_id, since_us, until_us, state, attempt, payload in found:
         mark = Mark(job_id, since_us, until_us)
-        standing = None if state is None else Standing(State(state), attempt > 0)
+        standing = None if state is None else Standing(State(state), attempt > 0, payload)
     decision = decide(once, request.id, mark, standing, transaction.now)
+    refuse_other_body(request, decision, standing)
     match decision:
         case Insert(delay_us):
             insert_one(with_(request, delay_s=delay_us / SECOND_US), transaction)

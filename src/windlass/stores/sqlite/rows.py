@@ -1,5 +1,6 @@
 """Rows of the store to the nouns of the model, and instants to microseconds and back."""
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,6 +32,11 @@ Row = Sequence[Any]
 def us_from(instant: datetime) -> int:
     """Return the microseconds from 1970 to an aware instant, exactly."""
     return (instant - EPOCH) // MICROSECOND
+
+
+def wall_clock_us() -> int:
+    """Return the present instant of this machine in microseconds."""
+    return time.time_ns() // 1000
 
 
 def us_of(seconds: float) -> int:

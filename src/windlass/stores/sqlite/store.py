@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from msgspec.structs import replace as with_
 from windlass.core.admission import PLAIN, Place, holders_of
 from windlass.core.holds import open_queues, standing_of
 from windlass.core.lifecycle import SETTLE_MOVES
-from windlass.errors import TooManyHolds
+from windlass.errors import SqliteOpenTwice, TooManyHolds
 from windlass.model.holds import HOLDS_MAX, Hold, HoldId, HoldRequest
 from windlass.model.jobs import (
     CLAIM_BATCH_MAX,
@@ -47,6 +46,7 @@ from windlass.stores.sqlite import edge_sql, hold_sql, progress, sql
 from windlass.stores.sqlite.bells import Switchboard
 from windlass.stores.sqlite.claiming import Claiming, paces_of
 from windlass.stores.sqlite.connection import migrate, open_connection, translated
+from windlass.stores.sqlite.copies import is_open_twice
 from windlass.stores.sqlite.edges import advance, continue_as, insert_linked
 from windlass.stores.sqlite.inserting import insert_one
 from windlass.stores.sqlite.marks import DELETE_MARKS, insert_once
@@ -63,6 +63,7 @@ from windlass.stores.sqlite.rows import (
     letters_from_row,
     us_from,
     us_of,
+    wall_clock_us,
     worker_from_row,
 )
 from windlass.stores.sqlite.schedules import SqliteSchedules
@@ -94,7 +95,7 @@ class SqliteStore:
     ) -> None:
         self._path = Path(path)
         self._synchronous = synchronous
-        self._now = _wall_clock_us if clock is None else lambda: us_from(clock.now())
+        self._now = wall_clock_us if clock is None else lambda: us_from(clock.now())
         self._switchboard = Switchboard(self._path)
         self._writer: Writer | None = None
         self._reader: apsw.Connection | None = None
@@ -138,6 +139,8 @@ class SqliteStore:
         connection = open_connection(self._path, self.url, self._synchronous)
         try:
             applied = migrate(connection, self.url)
+            if is_open_twice(self._path):
+                raise SqliteOpenTwice(self.url)
             self._reader = open_connection(self._path, self.url, self._synchronous)
         except BaseException:
             connection.close()
@@ -374,10 +377,6 @@ class SqliteStore:
 
 
 # -- operations: each runs inside one transaction ----------------------------
-
-
-def _wall_clock_us() -> int:
-    return time.time_ns() // 1000
 
 
 def _insert(requests: Sequence[JobRequest], transaction: Transaction) -> list[JobId]:

@@ -3,9 +3,12 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from windlass.core.lifecycle import after_attempt
+from windlass.errors import KeyConflict
 from windlass.model.jobs import JobRequest, State
-from windlass.model.once import Once
+from windlass.model.once import Once, once_by_key
 from windlass.model.outcomes import Failed, Succeeded
 from windlass.ports import Store
 from windlass.testing.contracts.world import (
@@ -33,6 +36,11 @@ def once(n: int, kind: Any, wait_s: float = 0.0, *, key: str = "k", **fields: An
         most_us=None if most_s is None else round(most_s * 1e6),
     )
     return make_request(n, once=rule, payload=b'{"n":%d}' % n, **fields)
+
+
+def keyed(n: int, payload: bytes = b"{}", *, key: str = "k") -> JobRequest:
+    """Return the ``n``-th request under an idempotency key."""
+    return make_request(n, once=once_by_key("shop.ship", key), payload=payload)
 
 
 async def stands_for(store: Store, request: JobRequest) -> int:
@@ -184,3 +192,41 @@ class OnceContract:
             await store.prune(50.0, 10)
 
             assert await stands_for(store, once(2, "period", 10.0)) == 2
+
+    async def test_an_idempotency_key_gives_the_same_job_for_as_long_as_that_is_kept(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            first = [await stands_for(store, keyed(n)) for n in (1, 2)]
+            [claim] = await claim_all(store)
+            await store.settle([after_attempt(claim, Succeeded(None), None)])
+            await world.advance(100.0)
+            await store.prune(200.0, 10)  # which forgets marks, and not yet the job
+            ended = await stands_for(store, keyed(3))
+            await store.prune(50.0, 10)
+
+            assert (first, ended) == ([1, 1], 1)
+            assert await stands_for(store, keyed(4)) == 4
+
+    async def test_an_idempotency_key_with_another_body_is_a_conflict_and_stores_nothing(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            await store.enqueue([keyed(1)])
+            with pytest.raises(KeyConflict) as refused:
+                await store.enqueue([make_request(2), keyed(3, b"other")])
+            with pytest.raises(KeyConflict):
+                await store.enqueue([keyed(4, b"a", key="new"), keyed(5, b"b", key="new")])
+
+            assert (refused.value.key, refused.value.job_id) == ("k", nth_id(1))
+            assert [await store.get(nth_id(n)) for n in (2, 3, 4, 5)] == [None] * 4
+            assert await stands_for(store, keyed(6)) == 1
+
+    async def test_of_many_racing_for_an_idempotency_key_one_wins(self, world: StoreWorld) -> None:
+        async with opened(world) as one, opened(world) as other:
+            ids = await asyncio.gather(
+                *(one.enqueue([keyed(n)]) for n in range(1, 20)),
+                *(other.enqueue([keyed(n)]) for n in range(20, 40)),
+            )
+
+            assert len({job_id for [job_id] in ids}) == 1
