@@ -23,6 +23,7 @@ PAGES: dict[str, str | None] = {
     "docs/results.md": "darkroom:app",
     "docs/schedules.md": "bakery:app --scheduler",
     "docs/serialization.md": "ledger:app",
+    "docs/testing.md": None,  # it runs pytest itself
     "docs/triggers.md": None,  # values only: nothing to work on
     "docs/tutorial.md": "shop:app",
     "docs/worker.md": "studio:app",
