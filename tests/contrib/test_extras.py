@@ -12,6 +12,7 @@ import pytest
         ("opentelemetry", "opentelemetry", "traces"),
         ("prometheus", "prometheus_client", "metrics"),
         ("fastapi", "fastapi", "fastapi"),
+        ("flask", "flask", "flask"),
     ],
 )
 def test_without_the_library_the_error_names_the_extra(tie: str, library: str, extra: str) -> None:

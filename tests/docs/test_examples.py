@@ -17,6 +17,7 @@ PAGES: dict[str, str | None] = {
     "README.md": "jobs:app",
     "docs/composition.md": "press:app",
     "docs/fastapi.md": "parcels:app",
+    "docs/flask.md": "work:app",
     "docs/limits.md": "mail:app",
     "docs/dependencies.md": "orders:app",
     "docs/middleware.md": "audit:app",
