@@ -13,6 +13,7 @@ import pytest
         ("prometheus", "prometheus_client", "metrics"),
         ("fastapi", "fastapi", "fastapi"),
         ("flask", "flask", "flask"),
+        ("django", "django", "django"),
     ],
 )
 def test_without_the_library_the_error_names_the_extra(tie: str, library: str, extra: str) -> None:

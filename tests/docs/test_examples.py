@@ -16,6 +16,7 @@ BLOCK = re.compile(r"^```python(?P<info>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILI
 PAGES: dict[str, str | None] = {
     "README.md": "jobs:app",
     "docs/composition.md": "press:app",
+    "docs/django.md": None,  # it starts its worker itself
     "docs/fastapi.md": "parcels:app",
     "docs/flask.md": "work:app",
     "docs/limits.md": "mail:app",
