@@ -14,6 +14,8 @@ import pytest
         ("fastapi", "fastapi", "fastapi"),
         ("flask", "flask", "flask"),
         ("django", "django", "django"),
+        ("sentry", "sentry_sdk", "sentry"),
+        ("structlog", "structlog", "structlog"),
     ],
 )
 def test_without_the_library_the_error_names_the_extra(tie: str, library: str, extra: str) -> None:
