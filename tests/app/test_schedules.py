@@ -284,6 +284,8 @@ async def test_a_schedule_whose_task_is_gone_is_held_and_others_go_on(store_url:
 
 async def test_a_schedule_whose_jobs_fail_pauses_itself(store_url: str) -> None:
     app = quick_app(store_url)
+    told: list[Notice] = []
+    app.observe(told.append)
 
     @app.task(name="bad", schedule=Schedule(every(0.1), pause_after=2))
     async def bad() -> None:
@@ -293,6 +295,8 @@ async def test_a_schedule_whose_jobs_fail_pauses_itself(store_url: str) -> None:
         row = await stands(client, "bad", Status.PAUSED)
 
     assert (row.started, row.why) == (2, "its last 2 jobs failed")
+    [alert] = [notice for notice in told if notice.kind is NoticeKind.SUSPENDED]
+    assert (alert.schedule, alert.message) == ("bad", "its last 2 jobs failed")
 
 
 async def test_observers_are_told_of_fires_and_misfires(store_url: str) -> None:

@@ -192,6 +192,10 @@ def test_postgres_killed_and_restarted_under_load_loses_nothing(tmp_path: Path) 
         load = Load(url)
         with Fleet(url, tmp_path, WINDLASS_LEASE_S="10", WINDLASS_RENEW_S="1") as fleet:
             workers = [fleet.start("--concurrency", "8") for _ in range(2)]
+            # Who finds no store at its very start exits and says so; who works stays.
+            assert eventually(
+                lambda: len(app.blocking(lambda client: client.workers())) == 2, within_s=30
+            ), fleet.logs()
             load.start()
             for _ in range(RESTARTS):
                 time.sleep(0.7)

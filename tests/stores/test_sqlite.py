@@ -27,7 +27,7 @@ from windlass.portal import drive
 from windlass.ports import Schedules, Store
 from windlass.stores.sqlite import SqliteStore, writer
 from windlass.stores.sqlite.migrations import MIGRATIONS, NEWEST
-from windlass.testing.contracts.schedules import make_plan, make_row
+from windlass.testing.contracts.schedules import make_backfill, make_items, make_plan, make_row
 from windlass.testing.contracts.world import (
     ALICE,
     LEASE_S,
@@ -356,9 +356,14 @@ def test_without_an_event_loop_no_method_of_the_schedules_suspends(tmp_path: Pat
     call("lead", "one", 5.0)
     assert call("fire", [make_plan(make_row(now), now)], leader="one", term=1) == [True]
     call("leader")
-    call("resign", "one")
     call("fires", "nightly", limit=9)
-    call("prune", 0.0, 9)
+    call("prune", 0.0, 9, leader="one", term=1)
+    call("resign", "one")
+    call("started", "nightly", now, now, 9)
+    call("add_backfill", make_backfill(), make_items(2))
+    call("backfills", limit=9)
+    call("backfill_jobs", make_backfill().id)
+    call("end_backfill", make_backfill().id)
     drive(store.close())
 
     verbs = {name for name, _ in inspect.getmembers(Schedules) if not name.startswith("_")}

@@ -1,12 +1,21 @@
 """Prometheus metrics of what an app and its workers do."""
 
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Iterator
+from itertools import accumulate
+from threading import Lock
 
 from windlass import Notice, NoticeKind
 from windlass.errors import MissingExtra
 
 try:
-    from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+    from prometheus_client import REGISTRY, CollectorRegistry, Metric
+    from prometheus_client.core import (
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        HistogramMetricFamily,
+    )
+    from prometheus_client.registry import Collector
 except ImportError as error:
     raise MissingExtra("metrics", "prometheus_client") from error
 
@@ -15,7 +24,7 @@ LABELS = ("task", "queue")
 SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
 
 
-class Metrics:
+class Metrics(Collector):
     """An observer that counts: ``app.observe(Metrics())``.
 
     registry: where the metrics are found; default: the library's own, which
@@ -29,74 +38,81 @@ class Metrics:
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        self._jobs = Counter(
-            "windlass_jobs", "What has happened to jobs.", (*LABELS, "what"), registry=registry
-        )
-        self._running = Gauge(
-            "windlass_attempts_running", "Attempts in progress.", LABELS, registry=registry
-        )
-        self._seconds = Histogram(
-            "windlass_attempt_seconds",
-            "How long attempts ran.",
-            LABELS,
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self._lost = Counter(
-            "windlass_jobs_lost", "Jobs taken back from lost workers.", registry=registry
-        )
-        self._workers = Gauge("windlass_workers", "Workers of this process.", registry=registry)
-
-        self._tasks: dict[tuple[str | None, str | None], _OfTask] = {}
+        self._lock = Lock()
+        self._tasks: dict[tuple[str, str], _OfTask] = {}
+        self._lost = 0
+        self._workers = 0
+        registry.register(self)
 
     def __call__(self, notice: Notice) -> None:
-        """Count one notice."""
-        if notice.task is None:
+        """Count one notice.
+
+        In numbers of its own, which become metrics when somebody asks for them: each of the
+        library's takes a lock and some look-ups, six times a job.
+        """
+        task = notice.task
+        if task is None:
             self._count_of_worker(notice)
             return
-        of_task = self._tasks.get((notice.task, notice.queue)) or self._look_up(notice)
-        of_task.told[notice.kind].inc()
-        if notice.seconds is not None:
-            of_task.running.dec()
-            of_task.seconds.observe(notice.seconds)
-        elif notice.kind is STARTED:
-            of_task.running.inc()
+        kind, seconds = notice.kind, notice.seconds
+        key = task, notice.queue or ""
+        with self._lock:
+            of_task = self._tasks.get(key)
+            if of_task is None:
+                of_task = self._tasks[key] = _OfTask()
+            told = of_task.told
+            told[kind] = told.get(kind, 0) + 1
+            if seconds is not None:
+                of_task.running -= 1
+                of_task.seconds += seconds
+                of_task.buckets[bisect_left(SECONDS, seconds)] += 1
+            elif kind is STARTED:
+                of_task.running += 1
 
     def _count_of_worker(self, notice: Notice) -> None:
-        match notice.kind:
-            case NoticeKind.WORKER_STARTED:
-                self._workers.inc()
-            case NoticeKind.WORKER_STOPPED:
-                self._workers.dec()
-            case NoticeKind.LOST:
-                self._lost.inc(notice.count)
+        with self._lock:
+            match notice.kind:
+                case NoticeKind.WORKER_STARTED:
+                    self._workers += 1
+                case NoticeKind.WORKER_STOPPED:
+                    self._workers -= 1
+                case NoticeKind.LOST:
+                    self._lost += notice.count
 
-    def _look_up(self, notice: Notice) -> "_OfTask":
-        labels = (notice.task, notice.queue)
-        found = _OfTask(
-            running=self._running.labels(*labels),
-            seconds=self._seconds.labels(*labels),
-            told=_Told(self._jobs, labels),
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics as they stand; called by the library."""
+        jobs = CounterMetricFamily(
+            "windlass_jobs", "What has happened to jobs.", labels=(*LABELS, "what")
         )
-        return self._tasks.setdefault(labels, found)
+        running = GaugeMetricFamily(
+            "windlass_attempts_running", "Attempts in progress.", labels=LABELS
+        )
+        seconds = HistogramMetricFamily(
+            "windlass_attempt_seconds", "How long attempts ran.", labels=LABELS
+        )
+        bounds = (*map(str, SECONDS), "+Inf")
+        with self._lock:
+            for labels, of_task in self._tasks.items():
+                for kind, count in of_task.told.items():
+                    jobs.add_metric((*labels, kind), count)
+                running.add_metric(labels, of_task.running)
+                buckets = list(zip(bounds, accumulate(of_task.buckets), strict=True))
+                seconds.add_metric(labels, buckets, of_task.seconds)
+            lost, workers = self._lost, self._workers
+        yield from (jobs, running, seconds)
+        yield CounterMetricFamily(
+            "windlass_jobs_lost", "Jobs taken back from lost workers.", value=lost
+        )
+        yield GaugeMetricFamily("windlass_workers", "Workers of this process.", value=workers)
 
 
-class _Told(dict[NoticeKind, Counter]):
-    """The counter of each kind of one task, made when the kind is first told."""
-
-    def __init__(self, jobs: Counter, labels: tuple[str | None, ...]) -> None:
-        self._jobs = jobs
-        self._labels = labels
-
-    def __missing__(self, kind: NoticeKind) -> Counter:
-        counter = self[kind] = self._jobs.labels(*self._labels, kind)
-        return counter
-
-
-@dataclass(frozen=True, slots=True)
 class _OfTask:
-    """The metrics of one task in one queue, looked up once."""
+    """The numbers of one task in one queue; ``buckets``: attempts by the first bound they meet."""
 
-    running: Gauge
-    seconds: Histogram
-    told: _Told
+    __slots__ = ("buckets", "running", "seconds", "told")
+
+    def __init__(self) -> None:
+        self.told: dict[NoticeKind, int] = {}
+        self.running = 0
+        self.seconds = 0.0
+        self.buckets = [0] * (len(SECONDS) + 1)

@@ -6,11 +6,11 @@ proves.  A wake-up that is lost costs a sweep; a leader that is lost costs its l
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from msgspec.structs import replace as with_
 
@@ -20,6 +20,7 @@ from windlass.core.ticks import call_of
 from windlass.engine.client import Client
 from windlass.engine.instants import Instants
 from windlass.engine.observers import Observers
+from windlass.engine.stop import Stop
 from windlass.engine.trouble import Trouble
 from windlass.engine.watchdog import Watchdog
 from windlass.errors import (
@@ -62,7 +63,12 @@ PLANNING_S = 0.1  # before what is planned is written: a long plan must not cost
 PRUNE_LIMIT = 1_000
 WHY_CHARS_MAX = 1_000
 PRUNE_INTERVAL_S = 60.0
-TOLD = (NoticeKind.FIRED, NoticeKind.MISFIRED, NoticeKind.ENQUEUED)
+TOLD = (
+    NoticeKind.FIRED,
+    NoticeKind.MISFIRED,
+    NoticeKind.ENQUEUED,
+    NoticeKind.SUSPENDED,
+)
 NOBODY = Observers()
 T = TypeVar("T")
 Batch = list[tuple[ScheduleRow, Planned]]
@@ -111,8 +117,7 @@ class Scheduler:
         self._is_observed = observers.want(*TOLD)
         self._watchdog = watchdog or Watchdog()
         self._pulse = self._watchdog.pulse("schedules")
-        self._stop = asyncio.Event()
-        self._idle: asyncio.Task[object] | None = None
+        self._stop = Stop()
         self._term: int | None = None
         self._may_hold_lease = False  # the store may say so, even if this one does not trust it
         self._trusted_until = 0.0
@@ -130,8 +135,6 @@ class Scheduler:
     def stop(self) -> None:
         """Begin nothing more, and hand over."""
         self._stop.set()
-        if self._idle is not None:
-            self._idle.cancel()
 
     async def run(self) -> None:
         """Lead whenever nobody else does, and fire what is due, until ``stop``."""
@@ -162,14 +165,14 @@ class Scheduler:
         except Exception:
             log.exception("the scheduler failed; it begins again in %g s", BROKEN_S)
             self._step_down(BROKEN_S)
-            await self._pause(lambda: asyncio.sleep(BROKEN_S))
+            await self._stop.pause(lambda: asyncio.sleep(BROKEN_S))
             return  # one that fails again and again makes no progress, and its pulse says so
         else:
             self._watchdog.store_answers()
             self._trouble.is_over(self._now())
         self._pulse.beat(pause_s)
         if pause_s > 0:
-            await self._pause(lambda: bell.wait(pause_s))
+            await self._stop.pause(lambda: bell.wait(pause_s))
 
     async def _answered(self, call: Awaitable[T], patience_s: float = PATIENCE_S) -> T:
         """Wait for the store, not for ever.  Raises: UnavailableError."""
@@ -369,6 +372,9 @@ class Scheduler:
             log.error("schedule %s is %s: %s", row.name, row.status, row.why)
         if not self._is_observed:
             return
+        if row.status in (Status.HELD, Status.PAUSED):
+            notice = Notice(kind=NoticeKind.SUSPENDED, schedule=row.name, message=row.why)
+            self._observers.tell(notice)
         requests = {request.id: request for request in written.requests}
         for fire in written.fires:
             if fire.job_id is None:
@@ -396,22 +402,6 @@ class Scheduler:
         )
         if await self._answered(pruning) == PRUNE_LIMIT:
             self._prune_at = self._now()
-
-    # -- waiting -------------------------------------------------------------
-
-    async def _pause(self, wait: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        """Await something that a stop may break off; never a write in flight."""
-        if self._stop.is_set():
-            return
-        self._idle = asyncio.ensure_future(wait())
-        try:
-            await self._idle
-        except asyncio.CancelledError:
-            if not self._stop.is_set():  # it was this loop that was cancelled
-                self._idle.cancel()
-                raise
-        finally:
-            self._idle = None
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -28,6 +28,7 @@ from windlass.engine.observers import Observers
 from windlass.engine.pools import Pools
 from windlass.engine.progress import ProgressWriter
 from windlass.engine.settler import Settler
+from windlass.engine.stop import Stop
 from windlass.engine.upkeep import Upkeep
 from windlass.engine.watchdog import Watchdog
 from windlass.engine.worker_notices import of_claim, of_end, of_progress
@@ -159,10 +160,9 @@ class Worker:
         self._pools = Pools(specs.values(), options.slots, options.places)
         self._pool_room = asyncio.Event()
         self._room = asyncio.Event()
-        self._stop = asyncio.Event()
+        self._stop = Stop()
         self._patience_ends = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._idle: asyncio.Task[object] | None = None
         self._doubt_ends_at: float | None = None
         self.jobs_started = self.jobs_done = 0
         self.has_backlog = False  # whether the last claim brought as much as there was room for
@@ -231,8 +231,6 @@ class Worker:
         """Claim no more; let what runs end, however long it takes, and stop."""
         self._watchdog.stopping()
         self._stop.set()
-        if self._idle is not None:
-            self._idle.cancel()
 
     def stop(self) -> None:
         """Claim no more; let what runs end within ``shutdown_s``, then release it."""
@@ -277,7 +275,7 @@ class Worker:
                 is_there_more = await self._claim_once()
                 self._pulse.beat(self._options.poll_s)
                 if not is_there_more:
-                    await self._pause(lambda: self._news(bell))
+                    await self._stop.pause(lambda: self._news(bell))
         finally:
             bell.close()
 
@@ -374,22 +372,8 @@ class Worker:
     async def _rest(self, wait: Callable[[], Coroutine[Any, Any, object]]) -> None:
         """Await what is for others to bring about, however long it takes."""
         self._pulse.rest()
-        await self._pause(wait)
+        await self._stop.pause(wait)
         self._pulse.beat()
-
-    async def _pause(self, wait: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        """Await something that a stop may break off; never a claim in flight."""
-        if self._stop.is_set():
-            return
-        self._idle = asyncio.ensure_future(wait())
-        try:
-            await self._idle
-        except asyncio.CancelledError:
-            if not self._stop.is_set():  # it was this loop that was cancelled
-                self._idle.cancel()
-                raise
-        finally:
-            self._idle = None
 
     # -- running -------------------------------------------------------------
 

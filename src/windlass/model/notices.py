@@ -26,6 +26,7 @@ class NoticeKind(StrEnum):
     LOST = "lost"  # `count` jobs were taken back from workers whose lease had ended
     FIRED = "fired"  # a tick of a schedule has started the job
     MISFIRED = "misfired"  # `count` ticks of a schedule were skipped; `message` is the reason
+    SUSPENDED = "suspended"  # a schedule fires no more: it was held, or has paused itself
     WORKER_STARTED = "worker_started"
     WORKER_STOPPED = "worker_stopped"
 
