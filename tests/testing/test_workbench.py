@@ -1,6 +1,8 @@
 """The workbench as a project uses it: the fixtures of the plugin, in plain and in async tests."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
@@ -290,3 +292,61 @@ def test_a_worker_that_cannot_begin_says_why(tmp_path: Path) -> None:
         pytest.raises(LifespanBroke, match="no pool"),
     ):
         bench.drain()
+
+
+RUNNERS = """
+import threading
+
+import pytest
+
+from windlass import App
+
+pytest_plugins = ["windlass.testing.pytest"]
+shop = App("postgresql://nobody@localhost:1/production")
+
+
+@shop.task(name="double")
+async def double(n: int) -> int:
+    return 2 * n
+
+
+@pytest.fixture
+def windlass_app():
+    return shop
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.mark.anyio
+async def test_a_function(workbench):
+    job = await double.aenqueue(1)
+    assert await workbench.adrain() == 1
+    assert await job.aresult() == 2
+
+
+class TestMethods:
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("n", [1, 2])
+    async def test_a_method_which_drains_nothing(self, workbench, n):
+        await double.aenqueue(n)
+        assert workbench.enqueued(double, n=n)
+
+
+def test_nothing_is_left():
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread():
+            thread.join(5)  # one that ends may take its last steps
+    assert threading.active_count() == 1, threading.enumerate()
+"""
+
+
+def test_whatever_runs_async_tests_leaves_nothing_open(tmp_path: Path) -> None:
+    (tmp_path / "test_shop.py").write_text(RUNNERS)
+    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run([*command, "test_shop.py"], cwd=tmp_path, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stdout
+    assert "4 passed" in done.stdout

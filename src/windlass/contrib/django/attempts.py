@@ -1,6 +1,7 @@
 """What a worker runs for a task of Django: connections, context and signals around the function."""
 
 from collections.abc import Callable, Coroutine
+from traceback import format_exception
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -9,7 +10,6 @@ from django.utils import timezone
 
 from windlass import Cancel, Retry, Snooze, context
 from windlass.contrib.django.tasks_api import base, normalize_json, signals
-from windlass.core.capture import error_info
 
 ASKED_FOR = (Snooze, Cancel, Retry)  # they are no errors
 
@@ -81,9 +81,7 @@ class _Attempt:
             return
         kind = type(error)
         path = f"{kind.__module__}.{kind.__qualname__}"
-        told = base.TaskError(
-            exception_class_path=path, traceback=error_info(error, skip_frames=1).traceback
-        )
+        told = base.TaskError(exception_class_path=path, traceback="".join(format_exception(error)))
         self._finish(base.TaskResultStatus.FAILED, errors=[*self._result.errors, told])
 
     def _finish(self, status: Any, **facts: Any) -> None:

@@ -9,11 +9,10 @@ from typing import Any
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from windlass import App, BadArguments, Job, JobId, JobNotFound, ResultExpired, State
+from windlass import App, BadArguments, Job, JobId, JobNotFound, ResultExpired, State, Task
 from windlass.contrib.django.attempts import async_attempt, plain_attempt
 from windlass.contrib.django.tasks_api import BaseTaskBackend, base, exceptions, signals
 from windlass.core.lifecycle import decode_error
-from windlass.tasks import AnyTask
 
 STATUS = {
     State.RUNNING: base.TaskResultStatus.RUNNING,
@@ -60,16 +59,16 @@ class WindlassBackend(BaseTaskBackend):  # type: ignore[misc]
         super().validate_task(task)
         self._taken_in(task)
 
-    def _taken_in(self, task: Any) -> AnyTask:
+    def _taken_in(self, task: Any) -> Task[..., Any, Any]:
         with _apps_lock:
             spec = self.app.specs.get(task.module_path)
             if spec is not None:
                 return self.app.task_named(spec.name)
             attempt = async_attempt if iscoroutinefunction(task.func) else plain_attempt
             options = dict(getattr(task, "windlass", {}))
-            taken: AnyTask = self.app.task(name=task.module_path, queue=task.queue_name, **options)(
-                attempt(self, task)
-            )
+            taken: Task[..., Any, Any] = self.app.task(
+                name=task.module_path, queue=task.queue_name, **options
+            )(attempt(self, task))
             return taken
 
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
