@@ -55,6 +55,21 @@ def test_the_whole_command_line_is_there(tmp_path: Path) -> None:
     assert "no such attribute" in unknown.stderr
 
 
+def test_the_workers_of_each_backend_know_every_task(tmp_path: Path) -> None:
+    env = environment(f"sqlite:///{tmp_path}/jobs.db", tmp_path)
+    code = "from windlass.contrib.django import worker; print(*worker.other.specs)"
+    told = subprocess.run(
+        manage("shell", "--no-startup", "-c", code),
+        cwd=PROJECT,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+
+    assert "shop.tasks.double" in told.stdout.split(), told.stderr
+    assert "shop.views.defined_beside_a_view" in told.stdout.split()
+
+
 @pytest.mark.parametrize("command", ["windlass", "windlass_worker"])
 def test_the_commands_are_listed(command: str, tmp_path: Path) -> None:
     env = environment("sqlite:///jobs.db", tmp_path)

@@ -294,6 +294,21 @@ def test_a_worker_that_cannot_begin_says_why(tmp_path: Path) -> None:
         bench.drain()
 
 
+def test_large_results_stay_on_the_bench_too(tmp_path: Path) -> None:
+    app = App("postgresql://nobody@localhost:1/production", large_results="s3://production/jobs")
+
+    @app.task
+    def large() -> str:
+        return "x" * 1_000_000
+
+    with Workbench(app, tmp_path).running() as bench:
+        job = large.enqueue()
+        assert bench.drain() == 1
+        assert len(job.result(timeout=5)) == 1_000_000
+
+    assert any((tmp_path / "large-results").rglob("*"))
+
+
 RUNNERS = """
 import threading
 

@@ -26,14 +26,20 @@ Delay = float | timedelta
 
 LOOK_S = 0.002  # how soon a worker that has nothing to do is seen to have nothing to do
 SWEEP_LIMIT, LIST_LIMIT = 1_000, 1_000
-QUICK = {"poll_interval_s": 0.01, "sweep_interval_s": 0.05, "recycle_after_jobs": 0}
+QUICK = {
+    "poll_interval_s": 0.01,
+    "sweep_interval_s": 0.05,
+    "recycle_after_jobs": 0,
+    "recycle_above_bytes": 0,
+}
 
 
 class Workbench:
     """An app whose jobs run when a test says so, on time that passes when the test says so.
 
-    app:   the app under test; its settings hold, but not its store.
-    clock: where the store has its time from.
+    app:    the app under test; its settings hold, but not its store and place of large results.
+    folder: where these are instead; an empty one.
+    clock:  where the store has its time from.
 
     The store is a SQLite file of its own, and the worker a real one: payloads are encoded, checked
     and decoded, retries, limits, middleware, dependencies and the lifespan are those of production.
@@ -44,14 +50,18 @@ class Workbench:
     def __init__(self, app: App, folder: Path, clock: FakeClock | None = None) -> None:
         self.app = app
         self.clock = FakeClock() if clock is None else clock
-        self._path = folder / "windlass-workbench.db"
+        self._folder = folder.resolve()
+        self._path = self._folder / "windlass-workbench.db"
         self._traffic = _Traffic()
         self._faults: defaultdict[str, deque[BaseException]] = defaultdict(deque)
 
     @contextmanager
     def running(self) -> Iterator["Workbench"]:
         """Have the app on this bench within a block."""
-        with self.app.staged(Stage(self._make_store, self._as_run), **QUICK):
+        settings: dict[str, Any] = dict(QUICK)
+        if self.app.settings.large_results:
+            settings["large_results"] = (self._folder / "large-results").as_uri()
+        with self.app.staged(Stage(self._make_store, self._as_run), **settings):
             self.app.schedules.sync()  # they count from now on
             yield self
 

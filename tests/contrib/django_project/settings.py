@@ -17,5 +17,9 @@ TASKS = {
         "BACKEND": "windlass.contrib.django.backend.WindlassBackend",
         "QUEUES": ["default", "mail"],
         "OPTIONS": {"store": os.environ["PROJECT_STORE"], "poll_interval_s": 0.05},
-    }
+    },
+    "other": {
+        "BACKEND": "windlass.contrib.django.backend.WindlassBackend",
+        "OPTIONS": {"store": os.environ["PROJECT_STORE"]},
+    },
 }

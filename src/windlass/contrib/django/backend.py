@@ -25,6 +25,7 @@ STATUS = {
 # Django makes a backend for each thread; they share the app.
 _apps: dict[tuple[str, str], App] = {}
 _apps_lock = threading.RLock()
+_tasks: dict[str, Any] = {}  # by path; ``using(backend=…)`` may bring each to any backend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,14 @@ class WindlassBackend(BaseTaskBackend):  # type: ignore[misc]
     def validate_task(self, task: Any) -> None:
         """Refuse what cannot be run; take in what can.  Raises: InvalidTask."""
         super().validate_task(task)
+        _tasks.setdefault(task.module_path, task)
         self._taken_in(task)
+
+    def app_of_workers(self) -> App:
+        """Return the app, which knows all tasks that there are by now, of whatever backend."""
+        for task in list(_tasks.values()):
+            self._taken_in(task)
+        return self.app
 
     def _taken_in(self, task: Any) -> Task[..., Any, Any]:
         with _apps_lock:

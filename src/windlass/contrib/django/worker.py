@@ -28,4 +28,4 @@ def __getattr__(alias: str) -> App:
     backend = task_backends[alias]
     if not isinstance(backend, WindlassBackend):
         raise AttributeError(alias)
-    return backend.app
+    return backend.app_of_workers()
