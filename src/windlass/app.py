@@ -19,7 +19,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,6 +70,19 @@ EO = TypeVar("EO", bound=ErrorObserver)
 Lifespan = Callable[[], AsyncIterator[Any]]
 LS = TypeVar("LS", bound=Lifespan)
 
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What stands in for the real world while an app is tested.
+
+    make_store: makes an unopened embedded store; each is another way to the same rows.
+    as_run:     returns the definition with which the attempts of a task are run.
+    """
+
+    make_store: Callable[[], Store]
+    as_run: Callable[[TaskSpec], TaskSpec]
+
+
 _apps: "weakref.WeakSet[App]" = weakref.WeakSet()
 _left_to_parents: list[object] = []
 
@@ -95,6 +108,7 @@ class App(Registry):
         self._lifespan: Lifespan | None = None
         self._overrides = Overrides()
         self._error_observers = ErrorObservers()
+        self._stage: Stage | None = None
         self._formats = Formats(self.settings.serializer, {}, self.settings.pickle_key)
         self._begin()
         _apps.add(self)
@@ -131,6 +145,24 @@ class App(Registry):
         self.settings, self.setting_sources = override_settings(
             self.settings, self.setting_sources, settings
         )
+
+    @contextmanager
+    def staged(self, stage: Stage, **settings: Any) -> Iterator[None]:
+        """Work on a stage, under other settings, within a block: for tests.
+
+        What was open before is neither used nor closed within it.   Raises: BadSetting, ….
+        """
+        before = self.settings, self.setting_sources, self._is_embedded, self._stage
+        opened = self._sessions, self._portal, self._inline
+        self.use_settings(**settings)
+        self._stage, self._is_embedded = stage, True
+        self._begin()
+        try:
+            yield
+        finally:
+            self.close()
+            self.settings, self.setting_sources, self._is_embedded, self._stage = before
+            self._sessions, self._portal, self._inline = opened
 
     # -- registering ---------------------------------------------------------
 
@@ -524,16 +556,21 @@ class App(Registry):
 
     async def amigrate(self) -> list[int]:
         """Bring the store's schema to this version; return the migrations applied."""
-        store = make_store(self.settings.store, self.settings)
+        store = self._make_store()
         try:
             return await store.migrate()
         finally:
             await store.close()
 
     async def _open(self) -> "_Session":
-        store = make_store(self.settings.store, self.settings)
+        store = self._make_store()
         await store.open()
         return _Session(store, make_large_results(self.settings, store.url))
+
+    def _make_store(self) -> Store:
+        if self._stage is not None:
+            return self._stage.make_store()
+        return make_store(self.settings.store, self.settings)
 
     def _inline_client(self) -> Client:
         inline = self._inline
@@ -569,7 +606,8 @@ class App(Registry):
         """
         plan = WorkerPlan(
             settings=self.settings,
-            specs=self._specs_in_middleware,
+            make_store=self._make_store,
+            specs=self._specs_as_run,
             queues=self.queues(queues),
             slots=self.settings.concurrency if concurrency is None else concurrency,
             target=target,
@@ -597,6 +635,7 @@ class App(Registry):
         """
         plan = SchedulerPlan(
             settings=self.settings,
+            make_store=self._make_store,
             observers=self._observers,
             address=None if health is None else address_of("health", health),
             on_ready=on_ready,
@@ -634,6 +673,12 @@ class App(Registry):
             return tuple(dict.fromkeys(check_name("queue", name) for name in asked))
         named = (spec.queue for spec in self._specs.values())
         return tuple(dict.fromkeys([*self.settings.queues, *named]))
+
+    def _specs_as_run(self) -> Mapping[str, TaskSpec]:
+        specs = self._specs_in_middleware()
+        if self._stage is None:
+            return specs
+        return {name: self._stage.as_run(spec) for name, spec in specs.items()}
 
     def _specs_in_middleware(self) -> Mapping[str, TaskSpec]:
         """Return the tasks with the app's middleware around their own."""

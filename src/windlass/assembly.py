@@ -35,7 +35,6 @@ from windlass.model.workers import WorkerInfo
 from windlass.plugins import (
     make_executors,
     make_large_results,
-    make_store,
     with_dependencies,
 )
 from windlass.ports import Executor, Store
@@ -92,6 +91,7 @@ class SchedulerPlan:
     """The configuration of one scheduler without a worker; the fields are those of a worker."""
 
     settings: Settings
+    make_store: Callable[[], Store]
     observers: Sequence[Observer]
     address: tuple[str, int] | None
     on_ready: Callable[[Scheduler], object] | None
@@ -132,7 +132,7 @@ class SchedulerAssembly:
 
     @asynccontextmanager
     async def _opened_store(self) -> AsyncIterator[None]:
-        async with opened_store(self._plan.settings) as self._store:
+        async with opened_store(self._plan.make_store) as self._store:
             self._watchdog.lease_held(math.inf)  # it is ready also while another leads
             yield
 
@@ -148,9 +148,9 @@ class SchedulerAssembly:
 
 
 @asynccontextmanager
-async def opened_store(settings: Settings) -> AsyncIterator[Store]:
+async def opened_store(make: Callable[[], Store]) -> AsyncIterator[Store]:
     """Hold a store open."""
-    store = make_store(settings.store, settings)
+    store = make()
     try:
         await store.open()
         yield store
@@ -162,6 +162,7 @@ async def opened_store(settings: Settings) -> AsyncIterator[Store]:
 class WorkerPlan:
     """The configuration of one worker: the component on which all others stand.
 
+    make_store: makes the store, unopened.
     specs:     returns the tasks, in the app's middleware.
     resources: holds what the attempts share, and yields it.
     address:   of the health endpoint; None for none.
@@ -171,6 +172,7 @@ class WorkerPlan:
     """
 
     settings: Settings
+    make_store: Callable[[], Store]
     specs: Callable[[], Mapping[str, TaskSpec]]
     queues: tuple[str, ...]
     slots: int
@@ -233,7 +235,7 @@ class Assembly:
 
     @asynccontextmanager
     async def _opened_store(self) -> AsyncIterator[None]:
-        async with opened_store(self._plan.settings) as self._store:
+        async with opened_store(self._plan.make_store) as self._store:
             yield
 
     @asynccontextmanager

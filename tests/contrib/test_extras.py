@@ -8,7 +8,15 @@ import pytest
 
 @pytest.mark.parametrize(
     ("tie", "library", "extra"),
-    [("opentelemetry", "opentelemetry", "traces"), ("prometheus", "prometheus_client", "metrics")],
+    [
+        ("opentelemetry", "opentelemetry", "traces"),
+        ("prometheus", "prometheus_client", "metrics"),
+        ("fastapi", "fastapi", "fastapi"),
+        ("flask", "flask", "flask"),
+        ("django", "django", "django"),
+        ("sentry", "sentry_sdk", "sentry"),
+        ("structlog", "structlog", "structlog"),
+    ],
 )
 def test_without_the_library_the_error_names_the_extra(tie: str, library: str, extra: str) -> None:
     code = (

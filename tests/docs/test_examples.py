@@ -16,6 +16,9 @@ BLOCK = re.compile(r"^```python(?P<info>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILI
 PAGES: dict[str, str | None] = {
     "README.md": "jobs:app",
     "docs/composition.md": "press:app",
+    "docs/django.md": None,  # it starts its worker itself
+    "docs/fastapi.md": "parcels:app",
+    "docs/flask.md": "work:app",
     "docs/limits.md": "mail:app",
     "docs/dependencies.md": "orders:app",
     "docs/middleware.md": "audit:app",
@@ -24,6 +27,7 @@ PAGES: dict[str, str | None] = {
     "docs/schedules.md": "bakery:app --scheduler",
     "docs/serialization.md": "ledger:app",
     "docs/transactions.md": "depot:app",
+    "docs/testing.md": None,  # it runs pytest itself
     "docs/triggers.md": None,  # values only: nothing to work on
     "docs/tutorial.md": "shop:app",
     "docs/worker.md": "studio:app",

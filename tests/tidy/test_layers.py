@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "windlass"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-FUNCTION_LINES_MAX, MODULE_LINES_MAX = 60, 700
+FUNCTION_LINES_MAX, MODULE_LINES_MAX, TIE_LINES_MAX = 60, 700, 300
 BAD_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "manager", "mixins", "mixin"}
 FACES = {"cli", "http", "ui"}
 ADAPTER_ROOMS = {"stores", "brokers", "executors"}
@@ -178,6 +178,30 @@ def test_no_function_is_longer_than_its_limit() -> None:
     }
 
     assert {name: n for name, n in lengths.items() if n > FUNCTION_LINES_MAX} == {}
+
+
+# -- ties to other libraries -------------------------------------------------
+
+TIES = [path for path in MODULES if room_of(module_name(path)) == "contrib"]
+OWN = {"self", "cls"}
+
+
+def test_a_tie_is_a_small_module() -> None:
+    lengths = {module_name(path): len(path.read_text("utf-8").splitlines()) for path in TIES}
+
+    assert {name: n for name, n in lengths.items() if n > TIE_LINES_MAX} == {}
+
+
+def test_a_tie_uses_no_private_name() -> None:
+    wrong = []
+    for path in TIES:
+        wrong += [name for name in imports_of(path) if re.search(r"\._(?!_)", name)]
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Attribute) and re.match(r"_(?!_)", node.attr):
+                on_itself = isinstance(node.value, ast.Name) and node.value.id in OWN
+                wrong += [] if on_itself else [f"{path.relative_to(ROOT)}: {ast.unparse(node)}"]
+
+    assert wrong == []
 
 
 # -- the error tree ----------------------------------------------------------

@@ -9,6 +9,7 @@ WindlassError
 │   ├── LargeResultsOff         a large result is asked for without that setting
 │   ├── MissingExtra            an optional dependency is not installed
 │   ├── AppNotFound             `module:app` does not lead to an App
+│   ├── AppNotConnected         a web application knows no Windlass app
 │   ├── BadTask                 a task is defined in a way that cannot be kept
 │   ├── UnknownSerializer       nothing here reads or writes this format
 │   ├── PickleRefused           a pickle was not written, or not read
@@ -89,6 +90,7 @@ from windlass.errors.attempts import (
     UpstreamFailed,
 )
 from windlass.errors.configuration import (
+    AppNotConnected,
     AppNotFound,
     BadLargeResults,
     BadMiddleware,
@@ -154,6 +156,7 @@ from windlass.errors.usage import (
 )
 
 __all__ = [
+    "AppNotConnected",
     "AppNotFound",
     "AttemptCancelled",
     "AttemptTimeout",

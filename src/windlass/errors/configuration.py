@@ -162,6 +162,17 @@ class LifespanBroke(ConfigurationError):
         return f"the lifespan of the app raised at its {self.when}: {self.error}"
 
 
+class AppNotConnected(ConfigurationError):
+    """A web application knows no Windlass app: nobody has connected the two."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__(way)
+        self.way = way
+
+    def __str__(self) -> str:
+        return f"this application is connected with no Windlass app: use {self.way}"
+
+
 class CannotListen(ConfigurationError):
     """An address cannot be listened at: it is taken, or is none of this machine."""
 

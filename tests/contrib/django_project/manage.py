@@ -1,0 +1,9 @@
+"""A project of Django which has its tasks run by Windlass; the tests run it as it stands."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+execute_from_command_line(sys.argv)
