@@ -18,7 +18,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,14 +26,15 @@ from typing import Any, TypeVar
 
 from windlass.assembly import (
     Assembly,
+    Lifespan,
     SchedulerAssembly,
     SchedulerPlan,
     Scheduling,
     WorkerPlan,
+    held_lifespan,
 )
 from windlass.config import load_settings, override_settings
 from windlass.core.address import address_of
-from windlass.core.capture import type_name
 from windlass.core.dependencies import Overrides, name_of
 from windlass.core.error_observers import ErrorObserver, ErrorObservers
 from windlass.core.ids import JobIds
@@ -48,7 +49,7 @@ from windlass.engine.large_results import LargeResults
 from windlass.engine.observers import Observer, Observers, check_kinds
 from windlass.engine.scheduler import Scheduler
 from windlass.engine.worker import Worker
-from windlass.errors import BadOption, LifespanBroke
+from windlass.errors import BadOption
 from windlass.handles import Enqueuer, JobHandle, raise_unless_succeeded
 from windlass.joining import check_joinable, drive_joined, in_batches, refuse_awaited
 from windlass.model.health import Health
@@ -67,7 +68,6 @@ R = TypeVar("R")
 T = TypeVar("T")
 OB = TypeVar("OB", bound=Observer)
 EO = TypeVar("EO", bound=ErrorObserver)
-Lifespan = Callable[[], AsyncIterator[Any]]
 LS = TypeVar("LS", bound=Lifespan)
 
 
@@ -612,7 +612,7 @@ class App(Registry):
             slots=self.settings.concurrency if concurrency is None else concurrency,
             target=target,
             observers=self._observers,
-            resources=self._lifetime,
+            resources=partial(held_lifespan, self._lifespan),
             address=None if health is None else address_of("health", health),
             on_ready=on_ready,
             on_health=on_health,
@@ -647,25 +647,6 @@ class App(Registry):
     def _scheduling(self) -> Scheduling:
         drafts, tasks = drafts_of(self._tasks.values()), frozenset(self._tasks)
         return Scheduling(drafts, tasks, self.new_job_id)
-
-    @asynccontextmanager
-    async def _lifetime(self) -> AsyncIterator[Any]:
-        """Hold what the lifespan has made.  Raises: LifespanBroke."""
-        if self._lifespan is None:
-            yield None
-            return
-        resources = AsyncExitStack()
-        try:
-            state = await resources.enter_async_context(asynccontextmanager(self._lifespan)())
-        except Exception as error:
-            raise LifespanBroke("start", f"{type_name(type(error))}: {error}") from error
-        try:
-            yield state
-        finally:
-            try:
-                await resources.aclose()
-            except Exception as error:
-                raise LifespanBroke("end", f"{type_name(type(error))}: {error}") from error
 
     def queues(self, asked: Sequence[str] | None = None) -> tuple[str, ...]:
         """Return the queues which a worker of this app serves."""

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from windlass.config import Settings
+from windlass.core.capture import type_name
 from windlass.core.tasks import Isolation, TaskSpec
 from windlass.engine.blob_upkeep import BlobUpkeep
 from windlass.engine.components import Components
@@ -27,6 +28,7 @@ from windlass.engine.schedules import ScheduleClient
 from windlass.engine.watch import Watch
 from windlass.engine.watchdog import Watchdog
 from windlass.engine.worker import Worker, WorkerOptions
+from windlass.errors import LifespanBroke
 from windlass.executors.usage import rss_bytes
 from windlass.model.health import Health
 from windlass.model.jobs import JobId, WorkerId
@@ -54,6 +56,29 @@ class Scheduling:
     drafts: Sequence[ScheduleDraft]
     tasks: Collection[str]
     new_job_id: Callable[[], JobId]
+
+
+Lifespan = Callable[[], AsyncIterator[Any]]
+
+
+@asynccontextmanager
+async def held_lifespan(lifespan: Lifespan | None) -> AsyncIterator[Any]:
+    """Hold what a lifespan has made.  Raises: LifespanBroke."""
+    if lifespan is None:
+        yield None
+        return
+    resources = AsyncExitStack()
+    try:
+        state = await resources.enter_async_context(asynccontextmanager(lifespan)())
+    except Exception as error:
+        raise LifespanBroke("start", f"{type_name(type(error))}: {error}") from error
+    try:
+        yield state
+    finally:
+        try:
+            await resources.aclose()
+        except Exception as error:
+            raise LifespanBroke("end", f"{type_name(type(error))}: {error}") from error
 
 
 @asynccontextmanager
