@@ -312,13 +312,13 @@ class MemoryStore:
             started_at=now,
         )
         self.data.put(held)
-        due_in_s = (job.due_at - now).total_seconds()
-        return with_(claim_of(held), due_in_s=due_in_s if due_in_s > 0 else None)
+        return claim_of(held, now)
 
     async def held(self, worker: WorkerId) -> list[Claim]:
         """Return what ``worker`` runs, as the store has it."""
+        now = self._clock.now()
         running = self.data.in_state(State.RUNNING)
-        return [claim_of(job) for job in running if job.worker == worker]
+        return [claim_of(job, now) for job in running if job.worker == worker]
 
     def _has_lease(self, worker: WorkerId, now: datetime) -> bool:
         row = self.data.workers.get(worker)

@@ -36,6 +36,7 @@ from windlass.model.progress import Progress
 from windlass.model.schedules import Fire, ScheduleRow
 from windlass.model.workers import WorkerInfo
 from windlass.stores.bell import EventBell
+from windlass.stores.claims import due_from
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOT_STARTED = (State.WAITING, State.SCHEDULED, State.QUEUED, State.HELD)
@@ -167,9 +168,9 @@ def event_of(
     )
 
 
-def claim_of(job: Job) -> Claim:
+def claim_of(job: Job, now: datetime) -> Claim:
     """Return what a worker holds of a running job."""
-    return Claim(
+    claim = Claim(
         job.id,
         job.fence,
         job.attempt,
@@ -182,6 +183,7 @@ def claim_of(job: Job) -> Claim:
         job.fingerprint,
         job.upstream is not None,
     )
+    return due_from(claim, (job.due_at - now).total_seconds())
 
 
 def job_from(request: JobRequest, now: datetime) -> Job:

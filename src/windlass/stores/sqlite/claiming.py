@@ -6,7 +6,6 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec.structs import replace as with_
 
 from windlass.core.admission import (
     LANES_LOOK_MAX,
@@ -24,6 +23,7 @@ from windlass.core.admission import (
 from windlass.core.holds import Candidate, Standing, holding, open_queues, standing_of
 from windlass.model.jobs import Claim, State, WorkerId
 from windlass.model.limits import Limits, PaceState, decode_limits
+from windlass.stores.claims import due_from
 from windlass.stores.sqlite import hold_sql, sql
 from windlass.stores.sqlite.rows import SECOND_US, claim_from_row
 from windlass.stores.sqlite.sweeping import write_event
@@ -106,7 +106,11 @@ class Claiming:
     def _taken(self, transaction: Transaction, rows: Sequence[Row]) -> list[Claim]:
         seqs = msgspec.json.encode([row[3] for row in rows]).decode()
         transaction.execute(sql.CLAIM_JOBS, (self._worker, transaction.now, seqs))
-        return [_claim_from(row, transaction.now) for row in rows]
+        now = transaction.now
+        return [
+            due_from(claim_from_row((row[2], *row[4:-1])), (row[1] - now) / SECOND_US)
+            for row in rows
+        ]
 
     # -- through lanes -------------------------------------------------------
 
@@ -176,13 +180,6 @@ def paces_of(execute: Callable[..., Any], limits: Limits) -> list[PaceState]:
         for pace in limits.paces
         for row in execute(sql.FIND_PACE, (pace.name, pace.key)).fetchall()
     ]
-
-
-def _claim_from(row: Row, now: int) -> Claim:
-    claim = claim_from_row((row[2], *row[4:-1]))
-    if row[1] > now:
-        return with_(claim, due_in_s=(row[1] - now) / SECOND_US)
-    return claim
 
 
 def _head(row: Row) -> Head:

@@ -88,7 +88,7 @@ UPDATE windlass_jobs
 # Index: windlass_jobs_worker.
 LIST_HELD = """
 SELECT id, fence, attempt, failures, task, queue, payload, headers, lane, fingerprint,
-       upstream IS NOT NULL
+       upstream IS NOT NULL, due_at
   FROM windlass_jobs
  WHERE worker = :worker
  ORDER BY id

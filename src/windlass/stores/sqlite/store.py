@@ -41,7 +41,7 @@ from windlass.model.topics import DONE, queue_topic, worker_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell, Clock
 from windlass.stores.bell import Alarm
-from windlass.stores.claims import due_after
+from windlass.stores.claims import due_after, due_from
 from windlass.stores.sqlite import edge_sql, hold_sql, progress, sql
 from windlass.stores.sqlite.bells import Switchboard
 from windlass.stores.sqlite.claiming import Claiming, paces_of
@@ -216,7 +216,11 @@ class SqliteStore:
 
     async def held(self, worker: WorkerId) -> list[Claim]:
         """Return what ``worker`` runs, as the store has it."""
-        return [claim_from_row(row) for row in self._read(sql.LIST_HELD, worker=worker)]
+        now = self._now()
+        return [
+            due_from(claim_from_row(row[:-1]), (row[-1] - now) / SECOND_US)
+            for row in self._read(sql.LIST_HELD, worker=worker)
+        ]
 
     # -- settle --------------------------------------------------------------
 

@@ -241,6 +241,9 @@ class ClaimContract:
             due_in_s = claims[nth_id(1)]
             assert due_in_s is not None
             assert 15.0 < due_in_s <= 20.0
+            [again] = [one for one in await store.held(ALICE) if one.job_id == nth_id(1)]
+            assert again.due_in_s is not None
+            assert 0 < again.due_in_s <= due_in_s
             await world.advance(21.0)
             [held] = [one for one in await store.held(ALICE) if one.job_id == nth_id(1)]
             assert held.due_in_s is None
