@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers import PgBouncer, PostgresServer
+from tests.servers import PgBouncer, PostgresServer, RedisServer
 from windlass import App
 
 _NUMBERS = itertools.count(1)
@@ -50,6 +50,14 @@ def pgbouncer(postgres_server: PostgresServer) -> Iterator[PgBouncer]:
     bouncer = PgBouncer(postgres_server)
     yield bouncer
     bouncer.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis server which the tests share; each flushes what it uses."""
+    server = RedisServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -9,6 +9,9 @@ fi
 if ! command -v pgbouncer >/dev/null && [ ! -x /usr/sbin/pgbouncer ]; then
     missing="$missing pgbouncer"
 fi
+if ! command -v redis-server >/dev/null; then
+    missing="$missing redis-server"
+fi
 [ -z "$missing" ] && exit 0
 
 as_root=""

@@ -20,6 +20,7 @@ from typing import Self
 import psutil
 import psycopg
 import pytest
+import redis
 
 START_TIMEOUT_S = 30.0
 USER = "windlass"
@@ -200,6 +201,45 @@ class PgBouncer:
                 if self._process.poll() is not None or time.monotonic() > end:
                     raise RuntimeError("pgbouncer did not start") from error
                 time.sleep(0.02)
+
+
+class RedisServer:
+    """A Redis of its own, which keeps nothing on disk."""
+
+    def __init__(self) -> None:
+        program = program_of("redis-server", "redis-server")
+        self.port = free_port()
+        self._process = subprocess.Popen(
+            [program, "--bind", "127.0.0.1", "--port", str(self.port), "--save", "",
+             "--appendonly", "no", "--dir", "/tmp"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        atexit.register(self.close)
+        self._wait_until_it_answers()
+
+    def url(self, database: int = 0) -> str:
+        """Return the URL of one of its sixteen databases."""
+        return f"redis://127.0.0.1:{self.port}/{database}"
+
+    def close(self) -> None:
+        """End the server.  Idempotent."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait(START_TIMEOUT_S)
+        atexit.unregister(self.close)
+
+    def _wait_until_it_answers(self) -> None:
+        end = time.monotonic() + START_TIMEOUT_S
+        with redis.Redis(port=self.port) as client:
+            while True:
+                try:
+                    client.ping()
+                    return
+                except redis.ConnectionError as error:
+                    if self._process.poll() is not None or time.monotonic() > end:
+                        raise RuntimeError("redis-server did not start") from error
+                    time.sleep(0.02)
 
 
 def postgres_programs() -> Path:

@@ -12,6 +12,7 @@ from windlass.errors import AppNotFound
 def load_app(target: str) -> App:
     """Import the app that ``module:attribute`` names; the current folder is searched too.
 
+    Where the attribute is no app itself but has one as its ``windlass_app`` (a front end), that.
     Raises: AppNotFound, with the reason; an error inside the module is its cause.
     """
     module_name, _, attribute = target.partition(":")
@@ -25,10 +26,17 @@ def load_app(target: str) -> App:
     except Exception as error:
         raise AppNotFound(target, f"{type(error).__name__}: {error}") from error
     found = getattr(module, attribute, None)
-    if isinstance(found, App):
-        return found
-    apps = [name for name, value in vars(module).items() if isinstance(value, App)]
+    if (app := _app_of(found)) is not None:
+        return app
+    apps = [name for name, value in vars(module).items() if _app_of(value) is not None]
     near = nearest(attribute, apps) or (apps[0] if apps else None)
     hint = f" (did you mean {module_name}:{near}?)" if near else ""
     what = "has no such attribute" if found is None else f"is a {type(found).__name__}, not an App"
     raise AppNotFound(target, f"{module_name} {what}{hint}")
+
+
+def _app_of(found: object) -> App | None:
+    if isinstance(found, App):
+        return found
+    app = getattr(found, "windlass_app", None)
+    return app if isinstance(app, App) else None
