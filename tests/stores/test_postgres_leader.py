@@ -57,7 +57,7 @@ async def stopped_in_a_fire(url: str, term: int, plan: SchedulePlan) -> Any:
     await held.execute(BEGIN)
     await held.execute(schedule_sql.PLAN_BY_NAME)
     assert await held.fetch(schedule_sql.LOCK_TERM, "old", term)
-    columns = schedules._progress_columns([plan.row])
+    columns = schedules.moved_columns([plan.row])
     assert await held.fetch(schedule_sql.ADVANCE_SCHEDULES, *columns)
     await schedules._record(held, [plan])
     return held

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from windlass.model.backfills import Backfill, BackfillId, BackfillJob, BackfillRequest
+from windlass.model.backfills import Backfill, BackfillId, BackfillRequest
 from windlass.model.jobs import JobRequest, State
 from windlass.stores.postgres.connection import Connection
 from windlass.stores.postgres.marks import insert_any
@@ -117,20 +117,10 @@ async def end(connection: Connection, backfill: BackfillId) -> bool:
 def backfill_from(row: Row) -> Backfill:
     """Return the backfill of a row of ``LIST_BACKFILLS``."""
     asked, created_at, cancelled_at, counted = row
-    jobs = {_state(state): count for state, count in counted or ()}
+    jobs = {None if state is None else State(state): count for state, count in counted or ()}
     return Backfill(
         request=_requests.decode(asked),
         created_at=created_at,
         cancelled_at=cancelled_at,
         jobs=jobs,
     )
-
-
-def job_from(row: Row) -> BackfillJob:
-    """Return the job of a row of ``LIST_JOBS``."""
-    fire_at, job_id, state = row
-    return BackfillJob(fire_at, job_id, _state(state))
-
-
-def _state(value: str | None) -> State | None:
-    return None if value is None else State(value)

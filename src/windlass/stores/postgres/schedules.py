@@ -12,7 +12,7 @@ from windlass.model.backfills import (
     BackfillJob,
     BackfillRequest,
 )
-from windlass.model.jobs import JobRequest, State
+from windlass.model.jobs import JobRequest
 from windlass.model.schedules import (
     FIRE_BATCH_MAX,
     LEADER_LEASE_S_MAX,
@@ -25,7 +25,6 @@ from windlass.model.schedules import (
     RecentJob,
     SchedulePlan,
     ScheduleRow,
-    SkipReason,
     Status,
 )
 from windlass.model.topics import SCHEDULES
@@ -35,6 +34,7 @@ from windlass.stores.postgres.connection import Connection, Pool
 from windlass.stores.postgres.marks import insert_any
 from windlass.stores.postgres.rows import Row
 from windlass.stores.postgres.sql import NOTIFY
+from windlass.stores.structs import moved_of, struct_from, values_of
 
 
 class PostgresSchedules:
@@ -97,8 +97,9 @@ class PostgresSchedules:
                 if not await connection.fetch(sql.LOCK_TERM, leader, term):
                     return None
                 rows = sorted((plan.row for plan in plans), key=lambda row: row.name)
-                moved = await connection.fetch(sql.ADVANCE_SCHEDULES, *_progress_columns(rows))
-                names = {name for (name,) in moved}
+                moved = moved_columns(rows)
+                stood = await connection.fetch(sql.ADVANCE_SCHEDULES, *moved)
+                names = {name for (name,) in stood}
                 await _record(connection, [plan for plan in plans if plan.row.name in names])
             return names
 
@@ -109,14 +110,15 @@ class PostgresSchedules:
 
     async def fires(self, name: str, *, limit: int, before: datetime | None = None) -> list[Fire]:
         """Return the outcomes of a schedule's ticks, newest first."""
-        return [_fire_from(row) for row in await self._fetch(sql.LIST_FIRES, name, before, limit)]
+        rows = await self._fetch(sql.LIST_FIRES, name, before, limit)
+        return [struct_from(Fire, row) for row in rows]
 
     async def started(
         self, name: str, since: datetime, until: datetime, limit: int
     ) -> list[RecentJob]:
         """Return the jobs that ticks of a range have started, oldest first."""
         rows = await self._fetch(backfills.LIST_STARTED, name, since, until, limit)
-        return [_recent_from(row) for row in rows]
+        return [struct_from(RecentJob, row) for row in rows]
 
     async def add_backfill(
         self, request: BackfillRequest, jobs: Sequence[tuple[datetime, JobRequest]]
@@ -132,7 +134,8 @@ class PostgresSchedules:
 
     async def backfill_jobs(self, backfill: BackfillId) -> list[BackfillJob]:
         """Return the jobs of a backfill, the oldest tick first."""
-        return [backfills.job_from(row) for row in await self._fetch(backfills.LIST_JOBS, backfill)]
+        rows = await self._fetch(backfills.LIST_JOBS, backfill)
+        return [struct_from(BackfillJob, row) for row in rows]
 
     async def end_backfill(self, backfill: BackfillId) -> bool:
         """Mark a backfill as cancelled.  False if there is none."""
@@ -188,7 +191,7 @@ async def _edited(connection: Connection, rows: Sequence[ScheduleRow]) -> set[st
     names: set[str] = set()
     for each, statement in ((new, sql.ADD_SCHEDULES), (old, sql.EDIT_SCHEDULES)):
         if each:
-            written = await connection.fetch(statement, *_columns(map(_values_of, each)))
+            written = await connection.fetch(statement, *_columns(map(values_of, each)))
             names |= {name for (name,) in written}
     return names
 
@@ -198,7 +201,7 @@ async def _record(connection: Connection, plans: Sequence[SchedulePlan]) -> None
     fires = {fire.job_id or n: fire for n, fire in enumerate(f for p in plans for f in p.fires)}
     if not fires:
         return
-    columns = _columns(map(_values_of_fire, fires.values()))
+    columns = _columns(map(values_of, fires.values()))
     added = {job_id for (job_id,) in await connection.fetch(sql.ADD_FIRES, *columns)}
     requests = [request for plan in plans for request in plan.requests if request.id in added]
     if not requests:
@@ -214,122 +217,20 @@ async def _record(connection: Connection, plans: Sequence[SchedulePlan]) -> None
 # -- rows --------------------------------------------------------------------
 
 
+def moved_columns(rows: Iterable[ScheduleRow]) -> list[list[Any]]:
+    """Return the arguments of ``ADVANCE_SCHEDULES``."""
+    return _columns((row.name, *moved_of(row)) for row in rows)
+
+
 def _columns(rows: Iterable[Row]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _values_of(row: ScheduleRow) -> Row:
-    return (
-        row.name,
-        row.version,
-        row.revision,
-        row.status,
-        row.why,
-        row.origin,
-        row.rule,
-        row.call,
-        row.declared,
-        row.task,
-        row.created_at,
-        row.anchor_at,
-        row.cursor_at,
-        row.skip_until,
-        row.next_at,
-        row.due_at,
-        row.look_back,
-        row.started,
-        row.misfires,
-        row.last_fire_at,
-        row.last_job_id,
-        row.last_late_s,
-    )
-
-
-def _progress_columns(rows: Sequence[ScheduleRow]) -> list[list[Any]]:
-    return _columns(
-        (
-            row.name,
-            row.revision,
-            row.status,
-            row.why,
-            row.cursor_at,
-            row.skip_until,
-            row.next_at,
-            row.due_at,
-            row.started,
-            row.misfires,
-            row.last_fire_at,
-            row.last_job_id,
-            row.last_late_s,
-        )
-        for row in rows
-    )
-
-
 def _found(rows: Sequence[Row]) -> FoundSchedules:
-    stored = tuple(_row_from(row) for row in rows if row[1] is not None)
+    stored = tuple(struct_from(ScheduleRow, row[1:]) for row in rows if row[1] is not None)
     return FoundSchedules(rows[0][0], stored)
 
 
-def _row_from(row: Row) -> ScheduleRow:
-    """Return the schedule of a row with an instant and ``SCHEDULE_COLUMNS``."""
-    return ScheduleRow(
-        name=row[1],
-        version=row[2],
-        revision=row[3],
-        status=Status(row[4]),
-        why=row[5],
-        origin=row[6],
-        rule=row[7],
-        call=row[8],
-        declared=row[9],
-        task=row[10],
-        created_at=row[11],
-        anchor_at=row[12],
-        cursor_at=row[13],
-        skip_until=row[14],
-        next_at=row[15],
-        due_at=row[16],
-        look_back=row[17],
-        started=row[18],
-        misfires=row[19],
-        last_fire_at=row[20],
-        last_job_id=row[21],
-        last_late_s=row[22],
-    )
-
-
 def _due_from(row: Row) -> DueSchedule:
-    return DueSchedule(_row_from(row), tuple(map(_recent_from, row[23] or ())))
-
-
-def _recent_from(row: Row) -> RecentJob:
-    job_id, fire_at, state = row
-    return RecentJob(job_id, fire_at, None if state is None else State(state))
-
-
-def _values_of_fire(fire: Fire) -> Row:
-    return (
-        fire.schedule,
-        fire.version,
-        fire.fire_at,
-        fire.until,
-        fire.decided_at,
-        fire.count,
-        fire.reason,
-        fire.job_id,
-    )
-
-
-def _fire_from(row: Row) -> Fire:
-    schedule, version, fire_at, until, decided_at, count, reason, job_id = row
-    return Fire(
-        schedule=schedule,
-        version=version,
-        fire_at=fire_at,
-        until=until,
-        decided_at=decided_at,
-        count=count,
-        reason=None if reason is None else SkipReason(reason),
-        job_id=job_id,
-    )
+    recent = tuple(struct_from(RecentJob, each) for each in row[-1] or ())
+    return DueSchedule(struct_from(ScheduleRow, row[1:-1]), recent)

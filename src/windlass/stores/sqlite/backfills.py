@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
-from windlass.model.backfills import Backfill, BackfillId, BackfillJob, BackfillRequest
-from windlass.model.jobs import JobId, JobRequest, State
+from windlass.model.backfills import Backfill, BackfillId, BackfillRequest
+from windlass.model.jobs import JobRequest, State
 from windlass.stores.sqlite.marks import insert_once
 from windlass.stores.sqlite.rows import Row, instant_from, us_from
 from windlass.stores.sqlite.writer import Transaction
@@ -121,14 +120,5 @@ def backfill_from(row: Row) -> Backfill:
         request=_requests.decode(asked),
         created_at=instant_from(created_at),
         cancelled_at=None if cancelled_at is None else instant_from(cancelled_at),
-        jobs={_state(state): count for state, count in counted},
+        jobs={None if state is None else State(state): count for state, count in counted},
     )
-
-
-def job_from(fire_at: int, job_id: JobId, state: Any) -> BackfillJob:
-    """Return the job of a row of ``LIST_JOBS``."""
-    return BackfillJob(instant_from(fire_at), job_id, _state(state))
-
-
-def _state(value: str | None) -> State | None:
-    return None if value is None else State(value)

@@ -1,7 +1,7 @@
 """Rows of the store to the nouns of the model, and instants to microseconds and back."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,10 +20,12 @@ from windlass.model.jobs import (
     State,
 )
 from windlass.model.workers import WorkerRow
+from windlass.stores.structs import S, struct_from
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 SECOND_US = 1_000_000
+INSTANTS = ("_at", "until")  # how the names of instants end
 QUEUE_SEPARATOR = "\n"  # no name of a queue holds a line's end
 
 Row = Sequence[Any]
@@ -47,6 +49,20 @@ def us_of(seconds: float) -> int:
 def instant_from(microseconds: int) -> datetime:
     """Return the instant that many microseconds after 1970, in UTC."""
     return EPOCH + timedelta(microseconds=microseconds)
+
+
+def stored(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Return values as the file keeps them: instants in microseconds."""
+    return tuple(us_from(value) if isinstance(value, datetime) else value for value in values)
+
+
+def struct_of(kind: type[S], row: Row) -> S:
+    """Return the struct of a row with its fields as columns."""
+    values = [
+        instant_from(value) if value is not None and name.endswith(INSTANTS) else value
+        for name, value in zip(kind.__struct_fields__, row, strict=True)
+    ]
+    return struct_from(kind, values)
 
 
 def insert_row(request: JobRequest, now: int) -> tuple[Any, ...]:

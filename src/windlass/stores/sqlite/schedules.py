@@ -13,7 +13,7 @@ from windlass.model.backfills import (
     BackfillJob,
     BackfillRequest,
 )
-from windlass.model.jobs import JobId, JobRequest, State
+from windlass.model.jobs import JobRequest
 from windlass.model.schedules import (
     FIRE_BATCH_MAX,
     LEADER_LEASE_S_MAX,
@@ -26,15 +26,23 @@ from windlass.model.schedules import (
     RecentJob,
     SchedulePlan,
     ScheduleRow,
-    SkipReason,
     Status,
 )
 from windlass.model.topics import SCHEDULES
 from windlass.stores.sqlite import backfills
 from windlass.stores.sqlite import schedule_sql as sql
 from windlass.stores.sqlite.marks import insert_once
-from windlass.stores.sqlite.rows import SECOND_US, Row, instant_from, us_from, us_of
+from windlass.stores.sqlite.rows import (
+    SECOND_US,
+    Row,
+    instant_from,
+    stored,
+    struct_of,
+    us_from,
+    us_of,
+)
 from windlass.stores.sqlite.writer import Operation, Transaction
+from windlass.stores.structs import moved_of, values_of
 
 T = TypeVar("T")
 
@@ -74,7 +82,8 @@ class SqliteSchedules:
         return self._found(rows)
 
     def _found(self, rows: Iterable[Row]) -> FoundSchedules:
-        return FoundSchedules(instant_from(self._now()), tuple(map(row_from, rows)))
+        found = tuple(struct_of(ScheduleRow, row) for row in rows)
+        return FoundSchedules(instant_from(self._now()), found)
 
     async def save(self, plans: Sequence[SchedulePlan]) -> list[bool]:
         """Write edits, each if its row is still what it was made from."""
@@ -89,13 +98,14 @@ class SqliteSchedules:
             [[next_due]] = self._read(sql.NEXT_DUE)
             next_s = None if next_due is None else (next_due - now) / SECOND_US
             return DueSchedules(instant_from(now), next_due_s=next_s)
-        return DueSchedules(instant_from(now), tuple(map(self._with_recent, map(row_from, rows))))
+        due = tuple(self._with_recent(struct_of(ScheduleRow, row)) for row in rows)
+        return DueSchedules(instant_from(now), due)
 
     def _with_recent(self, row: ScheduleRow) -> DueSchedule:
         if not row.look_back:
             return DueSchedule(row)
         recent = self._read(sql.FIND_RECENT, name=row.name, limit=row.look_back)
-        return DueSchedule(row, tuple(recent_from(*each) for each in recent))
+        return DueSchedule(row, tuple(struct_of(RecentJob, each) for each in recent))
 
     async def fire(self, plans: Sequence[SchedulePlan], *, leader: str, term: int) -> list[bool]:
         """Write plans under the leader's term, each if its row is still what it was made from."""
@@ -106,7 +116,7 @@ class SqliteSchedules:
         """Return the outcomes of a schedule's ticks, newest first."""
         before_us = None if before is None else us_from(before)
         rows = self._read(sql.LIST_FIRES, name=name, before=before_us, limit=limit)
-        return [fire_from(row) for row in rows]
+        return [struct_of(Fire, row) for row in rows]
 
     async def started(
         self, name: str, since: datetime, until: datetime, limit: int
@@ -114,7 +124,7 @@ class SqliteSchedules:
         """Return the jobs that ticks of a range have started, oldest first."""
         span = {"since": us_from(since), "until": us_from(until)}
         rows = self._read(backfills.LIST_STARTED, name=name, limit=limit, **span)
-        return [recent_from(*row) for row in rows]
+        return [struct_of(RecentJob, row) for row in rows]
 
     async def add_backfill(
         self, request: BackfillRequest, jobs: Sequence[tuple[datetime, JobRequest]]
@@ -130,7 +140,8 @@ class SqliteSchedules:
 
     async def backfill_jobs(self, backfill: BackfillId) -> list[BackfillJob]:
         """Return the jobs of a backfill, the oldest tick first."""
-        return [backfills.job_from(*row) for row in self._read(backfills.LIST_JOBS, id=backfill)]
+        rows = self._read(backfills.LIST_JOBS, id=backfill)
+        return [struct_of(BackfillJob, row) for row in rows]
 
     async def end_backfill(self, backfill: BackfillId) -> bool:
         """Mark a backfill as cancelled.  False if there is none."""
@@ -169,7 +180,7 @@ def _save(plans: Sequence[SchedulePlan], transaction: Transaction) -> list[bool]
 
 
 def _is_edited(row: ScheduleRow, transaction: Transaction) -> bool:
-    values = values_of(row)
+    values = stored(values_of(row))
     if row.revision == 1:
         transaction.execute(sql.ADD_SCHEDULE, values)
     else:
@@ -185,7 +196,7 @@ def _fire(
     for plan in plans:
         row = plan.row
         guard = (row.name, row.revision - 1)
-        transaction.execute(sql.ADVANCE_SCHEDULE, (*progress_of(row), *guard))
+        transaction.execute(sql.ADVANCE_SCHEDULE, (*stored(moved_of(row)), *guard))
         fired.append(bool(transaction.changes()))
         if fired[-1]:
             _record(plan, transaction)
@@ -202,7 +213,7 @@ def _record(plan: SchedulePlan, transaction: Transaction) -> None:
     """Write the outcomes; start the jobs of those that had none yet."""
     requests = {request.id: request for request in plan.requests}
     for fire in plan.fires:
-        transaction.execute(sql.ADD_FIRE, values_of_fire(fire))
+        transaction.execute(sql.ADD_FIRE, stored(values_of(fire)))
         if fire.job_id is None or not transaction.changes():
             continue
         job_id = insert_once(requests[fire.job_id], transaction)
@@ -234,122 +245,3 @@ def _prune(older_than_us: int, limit: int, leader: str, term: int, transaction: 
     transaction.execute(backfills.PRUNE_ITEMS, {"before": before})
     transaction.execute(backfills.PRUNE_BACKFILLS, {"before": before})
     return pruned
-
-
-# -- rows --------------------------------------------------------------------
-
-
-def values_of(row: ScheduleRow) -> tuple[Any, ...]:
-    """Return the values of ``SCHEDULE_COLUMNS``."""
-    return (
-        row.name,
-        row.version,
-        row.revision,
-        row.status,
-        row.why,
-        row.origin,
-        row.rule,
-        row.call,
-        row.declared,
-        row.task,
-        us_from(row.created_at),
-        us_from(row.anchor_at),
-        us_from(row.cursor_at),
-        _us(row.skip_until),
-        _us(row.next_at),
-        _us(row.due_at),
-        row.look_back,
-        row.started,
-        row.misfires,
-        _us(row.last_fire_at),
-        row.last_job_id,
-        row.last_late_s,
-    )
-
-
-def progress_of(row: ScheduleRow) -> tuple[Any, ...]:
-    """Return the values that ``ADVANCE_SCHEDULE`` sets."""
-    return (
-        row.revision,
-        row.status,
-        row.why,
-        us_from(row.cursor_at),
-        _us(row.skip_until),
-        _us(row.next_at),
-        _us(row.due_at),
-        row.started,
-        row.misfires,
-        _us(row.last_fire_at),
-        row.last_job_id,
-        row.last_late_s,
-    )
-
-
-def row_from(row: Row) -> ScheduleRow:
-    """Return the schedule of a row with ``SCHEDULE_COLUMNS``."""
-    return ScheduleRow(
-        name=row[0],
-        version=row[1],
-        revision=row[2],
-        status=Status(row[3]),
-        why=row[4],
-        origin=row[5],
-        rule=row[6],
-        call=row[7],
-        declared=row[8],
-        task=row[9],
-        created_at=instant_from(row[10]),
-        anchor_at=instant_from(row[11]),
-        cursor_at=instant_from(row[12]),
-        skip_until=_instant(row[13]),
-        next_at=_instant(row[14]),
-        due_at=_instant(row[15]),
-        look_back=row[16],
-        started=row[17],
-        misfires=row[18],
-        last_fire_at=_instant(row[19]),
-        last_job_id=row[20],
-        last_late_s=row[21],
-    )
-
-
-def recent_from(job_id: JobId, fire_at: int, state: str | None) -> RecentJob:
-    """Return what a row of ``FIND_RECENT`` says."""
-    return RecentJob(job_id, instant_from(fire_at), None if state is None else State(state))
-
-
-def values_of_fire(fire: Fire) -> tuple[Any, ...]:
-    """Return the values of ``ADD_FIRE``."""
-    return (
-        fire.schedule,
-        fire.version,
-        us_from(fire.fire_at),
-        us_from(fire.until),
-        us_from(fire.decided_at),
-        fire.count,
-        fire.reason,
-        fire.job_id,
-    )
-
-
-def fire_from(row: Row) -> Fire:
-    """Return the outcome of a row of ``LIST_FIRES``."""
-    schedule, version, fire_at, until, decided_at, count, reason, job_id = row
-    return Fire(
-        schedule=schedule,
-        version=version,
-        fire_at=instant_from(fire_at),
-        until=instant_from(until),
-        decided_at=instant_from(decided_at),
-        count=count,
-        reason=None if reason is None else SkipReason(reason),
-        job_id=job_id,
-    )
-
-
-def _us(instant: datetime | None) -> int | None:
-    return None if instant is None else us_from(instant)
-
-
-def _instant(value: int | None) -> datetime | None:
-    return None if value is None else instant_from(value)
