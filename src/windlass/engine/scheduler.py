@@ -17,7 +17,7 @@ from msgspec.structs import replace as with_
 from windlass.core.planner import Planned, plan
 from windlass.core.schedules import held, retried
 from windlass.core.ticks import call_of
-from windlass.engine.client import Client
+from windlass.engine.cancelling import cancel_job
 from windlass.engine.instants import Instants
 from windlass.engine.observers import Observers
 from windlass.engine.stop import Stop
@@ -108,7 +108,6 @@ class Scheduler:
         self._store = store
         self._instants = instants or Instants()
         self._schedules = store.schedules
-        self._client = Client(store)
         self._options = options
         self._leader = leader
         self._new_job_id = new_job_id
@@ -145,7 +144,6 @@ class Scheduler:
         finally:
             bell.close()
             self._pulse.rest()
-            await self._client.close()
             await self._resign()
 
     async def _turn(self, bell: Bell) -> None:
@@ -155,16 +153,16 @@ class Scheduler:
         except UnavailableError as error:
             self._watchdog.lease_in_doubt()
             self._trouble.tell(self._now(), "scheduling waits: %s", error)
-            pause_s = self._step_down(AGAIN_S)
+            self._term, pause_s = None, AGAIN_S
         except LeaderLost as error:
             log.warning("%s", error)
-            pause_s = self._step_down(0.0)
+            self._term, pause_s = None, 0.0
         except WindlassError as error:
             self._trouble.tell(self._now(), "scheduling cannot go on: %s", error)
-            pause_s = self._step_down(BROKEN_S)
+            self._term, pause_s = None, BROKEN_S
         except Exception:
             log.exception("the scheduler failed; it begins again in %g s", BROKEN_S)
-            self._step_down(BROKEN_S)
+            self._term = None
             await self._stop.pause(lambda: asyncio.sleep(BROKEN_S))
             return  # one that fails again and again makes no progress, and its pulse says so
         else:
@@ -225,10 +223,6 @@ class Scheduler:
         if self._told != (stands.leader, stands.term):
             self._told = (stands.leader, stands.term)
             log.info("stands by: scheduler %s has the lead in term %d", *self._told)
-
-    def _step_down(self, pause_s: float) -> float:
-        self._term = None
-        return pause_s
 
     async def _resign(self) -> None:
         self._term = None
@@ -338,7 +332,7 @@ class Scheduler:
             if not self.leads:
                 raise LeaderLost(self._leader, self._term or 0)
             with suppress(JobNotFound):
-                await self._answered(self._client.cancel(job_id, actor="schedule"))
+                await self._answered(cancel_job(self._store, job_id, "schedule"))
 
     async def _fire_each(self, plans: Sequence[tuple[ScheduleRow, SchedulePlan]]) -> None:
         """Write plans, each made from a row; what cannot be written holds its schedule alone."""
@@ -414,7 +408,7 @@ def _is_soon(one: DueSchedule, read: DueSchedules) -> bool:
 
 def _can_be_early(one: DueSchedule) -> bool:
     """Tell whether nothing can change before it is due what becomes of the tick."""
-    return all(job.state not in LIVE for job in one.recent) and call_of(one.row.call).once is None
+    return all(job.state not in LIVE for job in one.recent) and call_of(one.row).once is None
 
 
 def _queued_early(planned: Planned, due_at: datetime) -> Planned:
