@@ -40,11 +40,7 @@ async def insert_linked(connection: Connection, requests: Sequence[JobRequest]) 
             if stands[request.id] == request.id
             for place, edge in enumerate(request.after)
         ]
-        new = await connection.fetch(edge_sql.ADD_EDGES, *map(list, zip(*edges, strict=True)))
-        children = sorted({child for (child,) in new})
-        parents = sorted({edge[2] for edge in edges if edge[0] in set(children)})
-        await _mark(connection, parents)
-        await advance(connection, parents, children)
+        await _add(connection, edges)
     return stored
 
 
@@ -59,26 +55,33 @@ async def continue_as(connection: Connection, step: Transition) -> bool:
             await advance(connection, [step.job_id])
         if state != State.WAITING:
             return state is not None
-        insert = insert_linked if any(child.after for child in step.children) else insert_keyed
-        stored = await insert(connection, step.children)
+        stored = await insert_linked(connection, step.children)
         stands = {child.id: job_id for child, job_id in zip(step.children, stored, strict=True)}
         place = await connection.fetchval(edge_sql.NEXT_PLACE, step.job_id)
         edges = [
             (step.job_id, n, stands[edge.parent], edge.slot, edge.position)
             for n, edge in enumerate(step.after_children, place)
         ]
-        await connection.fetch(edge_sql.ADD_EDGES, *map(list, zip(*edges, strict=True)))
-        parents = sorted({stands[end] for end in ends})
-        await _mark(connection, parents)
-        await advance(connection, parents, [step.job_id])
+        await _add(connection, edges)
     return True
 
 
-async def _mark(connection: Connection, parents: Sequence[JobId]) -> None:
+async def _add(connection: Connection, edges: Sequence[Row]) -> None:
+    """Have jobs wait for others, or go on where those have ended already.
+
+    edges:  child, place, parent, slot, position; one that was added before changes nothing.
+    Raises: JobNotFound, for a parent that does not exist.
+    """
+    if not edges:
+        return
+    new = await connection.fetch(edge_sql.ADD_EDGES, *map(list, zip(*edges, strict=True)))
+    children = {child for (child,) in new}
+    parents = sorted({parent for child, _, parent, *_ in edges if child in children})
     marked = {parent for (parent,) in await connection.fetch(edge_sql.MARK_PARENTS, parents)}
     for parent in parents:
         if parent not in marked:
             raise JobNotFound(parent)
+    await advance(connection, parents, sorted(children))
 
 
 async def advance(

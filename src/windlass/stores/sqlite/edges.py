@@ -1,10 +1,10 @@
 """Jobs that wait for others: inserted with their edges, and let go or given up with them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from windlass.core.lifecycle import UPSTREAM_FAILED, encode_error, upstream_error
 from windlass.errors import JobNotFound
-from windlass.model.jobs import TERMINAL, JobId, JobRequest, Reason, State
+from windlass.model.jobs import TERMINAL, Edge, JobId, JobRequest, Reason, State
 from windlass.model.outcomes import Transition
 from windlass.model.topics import DONE
 from windlass.stores.sqlite import edge_sql, sql
@@ -23,7 +23,7 @@ def insert_linked(requests: Sequence[JobRequest], transaction: Transaction) -> l
         is_new = not transaction.execute(sql.GET_JOB, {"id": request.id}).fetchall()
         stored[request.id] = insert_one(request, transaction)
         if is_new and stored[request.id] == request.id:
-            _add_edges(request, stored, transaction)
+            _add_edges(request.id, request.after, 0, stored, transaction)
     return [stored[request.id] for request in requests]
 
 
@@ -37,29 +37,34 @@ def continue_as(step: Transition, transaction: Transaction) -> bool:
     stored = insert_linked(step.children, transaction)
     stands = {child.id: job_id for child, job_id in zip(step.children, stored, strict=True)}
     [[place]] = transaction.execute(edge_sql.NEXT_PLACE, (step.job_id,)).fetchall()
-    for n, edge in enumerate(step.after_children, place):
-        row = (step.job_id, n, stands[edge.parent], edge.slot, edge.position)
-        transaction.execute(edge_sql.ADD_EDGE, row)
-    for end in sorted({stands[end] for end in ends}):
-        [[state]] = transaction.execute(edge_sql.MARK_PARENT, (end,)).fetchall()
-        if state in TERMINAL:
-            _tell(transaction, end, [step.job_id])
+    _add_edges(step.job_id, step.after_children, place, stands, transaction)
     return True
 
 
-def _add_edges(request: JobRequest, stored: dict[JobId, JobId], transaction: Transaction) -> None:
+def _add_edges(
+    child: JobId,
+    edges: Sequence[Edge],
+    first: int,
+    stands: Mapping[JobId, JobId],
+    transaction: Transaction,
+) -> None:
+    """Have a job wait for others, or go on where those have ended already.
+
+    first:  the place of the first edge among those of the job.
+    stands: which job stands for each that was just inserted.
+    Raises: JobNotFound, for a parent that does not exist.
+    """
     parents: dict[JobId, None] = {}
-    for place, edge in enumerate(request.after):
-        parent = stored.get(edge.parent, edge.parent)
+    for place, edge in enumerate(edges, first):
+        parent = stands.get(edge.parent, edge.parent)
         parents[parent] = None
-        facts = (request.id, place, parent, edge.slot, edge.position)
-        transaction.execute(edge_sql.ADD_EDGE, facts)
+        transaction.execute(edge_sql.ADD_EDGE, (child, place, parent, edge.slot, edge.position))
     for parent in parents:
         found = transaction.execute(edge_sql.MARK_PARENT, (parent,)).fetchall()
         if not found:
             raise JobNotFound(parent)
         if found[0][0] in TERMINAL:
-            _tell(transaction, parent, [request.id])
+            _tell(transaction, parent, [child])
 
 
 def advance(transaction: Transaction, parent: JobId) -> None:
