@@ -44,14 +44,14 @@ from windlass.core.references import is_reference
 from windlass.core.retry import Delay, seconds_of
 from windlass.core.serializers import Formats, Serializer, check_serializer
 from windlass.core.tasks import TaskSpec
-from windlass.engine.client import Client
+from windlass.engine.client import Client, in_batches
 from windlass.engine.large_results import LargeResults
-from windlass.engine.observers import Observer, Observers, check_kinds
+from windlass.engine.observers import Observer, Observers
 from windlass.engine.scheduler import Scheduler
 from windlass.engine.worker import Worker
 from windlass.errors import BadOption
 from windlass.handles import Enqueuer, JobHandle, raise_unless_succeeded
-from windlass.joining import check_joinable, drive_joined, in_batches, refuse_awaited
+from windlass.joining import check_joinable, drive_joined, refuse_awaited
 from windlass.model.health import Health
 from windlass.model.jobs import Finished, JobId, JobRequest
 from windlass.model.notices import Notice, NoticeKind
@@ -104,7 +104,7 @@ class App(Registry):
         self._is_embedded = is_embedded(self.settings.store)
         super().__init__()
         self._around_enqueue_of: dict[str, Sequence[EnqueueMiddleware]] = {}
-        self._observers: list[Observer] = []
+        self._observers = Observers()
         self._lifespan: Lifespan | None = None
         self._overrides = Overrides()
         self._error_observers = ErrorObservers()
@@ -250,8 +250,7 @@ class App(Registry):
         Its attribute ``kinds``, if it has one, says which ``NoticeKind``s it wants; else all.
         Raises: BadOption, for what is no kind.
         """
-        check_kinds(observer)
-        self._observers.append(observer)
+        self._observers.add(observer)
         return observer
 
     def observe_errors(self, observer: EO) -> EO:
@@ -290,15 +289,13 @@ class App(Registry):
         if self._around_enqueue or self._around_enqueue_of:
             return self._portal.call(lambda: self.aenqueue_requests(requests))
         ids = self.blocking(lambda client: client.enqueue(requests))
-        if self._observers:
-            self._tell_enqueued(requests, ids)
+        self._tell_enqueued(requests, ids)
         return ids
 
     async def aenqueue_requests(self, requests: Sequence[JobRequest]) -> list[JobId]:
         """Store prepared calls and return only their ids, once they are durable."""
         ids = await self._through_middleware(requests, (await self.client()).enqueue)
-        if self._observers:
-            self._tell_enqueued(requests, ids)
+        self._tell_enqueued(requests, ids)
         return ids
 
     def enqueue_many_in(
@@ -333,7 +330,7 @@ class App(Registry):
         refuse_awaited(connection)
         if not joiner.is_open:
             self._portal.call(joiner.open)
-        enqueue = in_batches(partial(joiner.enqueue, connection))
+        enqueue = partial(in_batches, partial(joiner.enqueue, connection))
         return drive_joined(self._through_middleware(requests, enqueue))
 
     async def aenqueue_requests_in(
@@ -343,7 +340,7 @@ class App(Registry):
         joiner = self._joiner_for(connection, requests)
         if not joiner.is_open:
             await joiner.open()
-        enqueue = in_batches(partial(joiner.enqueue, connection))
+        enqueue = partial(in_batches, partial(joiner.enqueue, connection))
         return await self._through_middleware(requests, enqueue)
 
     def _joiner_for(self, connection: object, requests: Sequence[JobRequest]) -> Joiner:
@@ -363,13 +360,12 @@ class App(Registry):
         return list(await enqueue(requests))
 
     def _tell_enqueued(self, requests: Sequence[JobRequest], ids: Sequence[JobId]) -> None:
-        observers = Observers(self._observers)
-        if not observers.want(NoticeKind.ENQUEUED):
+        if not self._observers.want(NoticeKind.ENQUEUED):
             return
         for request, job_id in zip(requests, ids, strict=True):
             if request.id == job_id:  # else a live job with its unique key stood in the way
                 kind, task, queue = NoticeKind.ENQUEUED, request.task, request.queue
-                observers.tell(Notice(kind=kind, job_id=job_id, task=task, queue=queue))
+                self._observers.tell(Notice(kind=kind, job_id=job_id, task=task, queue=queue))
 
     def job(self, job_id: str) -> JobHandle[Any]:
         """Return a handle for a job known by its id; blocks.

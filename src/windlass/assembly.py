@@ -21,7 +21,7 @@ from windlass.core.tasks import Isolation, TaskSpec
 from windlass.engine.blob_upkeep import BlobUpkeep
 from windlass.engine.components import Components
 from windlass.engine.instants import Instants
-from windlass.engine.observers import Observer, Observers
+from windlass.engine.observers import Observers
 from windlass.engine.recycle import MemoryBound
 from windlass.engine.scheduler import Scheduler, SchedulerOptions
 from windlass.engine.schedules import ScheduleClient
@@ -81,14 +81,13 @@ async def held_lifespan(lifespan: Lifespan | None) -> AsyncIterator[Any]:
             raise LifespanBroke("end", f"{type_name(type(error))}: {error}") from error
 
 
-@asynccontextmanager
-async def scheduling_in(
+async def made_scheduler(
     store: Store,
     settings: Settings,
     scheduling: Scheduling,
-    observers: Sequence[Observer],
+    observers: Observers,
     watchdog: Watchdog,
-) -> AsyncIterator[Scheduler]:
+) -> Scheduler:
     """Make the schedules of the code the stored ones, and a scheduler for them."""
     synced = await ScheduleClient(store).sync(scheduling.drafts, scheduling.tasks)
     for change, names in msgspec.structs.asdict(synced).items():
@@ -99,13 +98,13 @@ async def scheduling_in(
         sweep_s=settings.scheduler_sweep_s,
         retention_s=settings.retention_s,
     )
-    yield Scheduler(
+    return Scheduler(
         store,
         options,
         leader=secrets.token_hex(8),
         new_job_id=scheduling.new_job_id,
         knows=scheduling.tasks.__contains__,
-        observers=Observers(observers),
+        observers=observers,
         watchdog=watchdog,
         instants=Instants(time.monotonic, SPIN_S),
     )
@@ -117,7 +116,7 @@ class SchedulerPlan:
 
     settings: Settings
     make_store: Callable[[], Store]
-    observers: Sequence[Observer]
+    observers: Observers
     address: tuple[str, int] | None
     on_ready: Callable[[Scheduler], object] | None
     on_health: Sequence[Callable[[Health], object]]
@@ -164,12 +163,12 @@ class SchedulerAssembly:
     @asynccontextmanager
     async def _made_scheduler(self) -> AsyncIterator[None]:
         plan = self._plan
-        async with scheduling_in(
+        self._scheduler = await made_scheduler(
             self._store, plan.settings, plan.scheduling, plan.observers, self._watchdog
-        ) as self._scheduler:
-            if plan.on_ready is not None:
-                plan.on_ready(self._scheduler)
-            yield
+        )
+        if plan.on_ready is not None:
+            plan.on_ready(self._scheduler)
+        yield
 
 
 @asynccontextmanager
@@ -202,7 +201,7 @@ class WorkerPlan:
     queues: tuple[str, ...]
     slots: int
     target: str | None
-    observers: Sequence[Observer]
+    observers: Observers
     resources: Callable[[], AbstractAsyncContextManager[Any]]
     address: tuple[str, int] | None
     on_ready: Callable[[Worker], object] | None
@@ -309,15 +308,15 @@ class Assembly:
         if plan.scheduling is None:
             yield
             return
-        async with scheduling_in(
+        scheduler = await made_scheduler(
             self._store, plan.settings, plan.scheduling, plan.observers, self._watchdog
-        ) as scheduler:
-            running = asyncio.create_task(scheduler.run(), name="windlass-scheduler")
-            try:
-                yield
-            finally:
-                scheduler.stop()
-                await running
+        )
+        running = asyncio.create_task(scheduler.run(), name="windlass-scheduler")
+        try:
+            yield
+        finally:
+            scheduler.stop()
+            await running
 
     @asynccontextmanager
     async def _made_worker(self) -> AsyncIterator[None]:
@@ -329,7 +328,7 @@ class Assembly:
             self._options(),
             new_info=self._new_info,
             chance=random.random,
-            observers=Observers(plan.observers),
+            observers=plan.observers,
             state=self._state,
             watchdog=self._watchdog,
             instants=Instants(time.monotonic, SPIN_S),

@@ -1,15 +1,14 @@
 """Enqueueing inside of the caller's transaction: what can, and how code without a loop does it."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from windlass.errors import CannotJoin
-from windlass.model.jobs import ENQUEUE_BATCH_MAX, JobId, JobRequest
+from windlass.model.jobs import JobRequest
 from windlass.portal import Suspended, drive
 from windlass.stores.caller_kinds import kind_of
 
 T = TypeVar("T")
-Enqueue = Callable[[Sequence[JobRequest]], Awaitable[Sequence[JobId]]]
 
 
 def check_joinable(connection: object, requests: Sequence[JobRequest]) -> None:
@@ -31,18 +30,6 @@ def refuse_awaited(connection: object) -> None:
         name = f"{type(connection).__module__}.{type(connection).__qualname__}"
         why = "its statements are awaited; use aenqueue_in or aenqueue_many_in"
         raise CannotJoin(name, why)
-
-
-def in_batches(enqueue: Enqueue) -> Enqueue:
-    """Give an enqueue no more at a time than it can take."""
-
-    async def all_of(requests: Sequence[JobRequest]) -> Sequence[JobId]:
-        ids: list[JobId] = []
-        for start in range(0, len(requests), ENQUEUE_BATCH_MAX):
-            ids += await enqueue(requests[start : start + ENQUEUE_BATCH_MAX])
-        return ids
-
-    return all_of
 
 
 def drive_joined(enqueueing: Coroutine[Any, Any, T]) -> T:

@@ -1,7 +1,7 @@
 """The client: what a program asks of the store, from one event loop."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -49,6 +49,8 @@ from windlass.model.progress import Progress
 from windlass.model.workers import WorkerRow
 from windlass.ports import Store
 
+Enqueue = Callable[[Sequence[JobRequest]], Awaitable[Sequence[JobId]]]
+
 LIST_LIMIT_MAX = 1_000
 DOUBT_S = 1.0  # who has waited so long for a job looks whether it exists
 
@@ -74,12 +76,7 @@ class Client:
         Up to ENQUEUE_BATCH_MAX of them go in one transaction; more go in several, each
         whole.  Where a live job holds the ``unique_key``, its id stands in for the new one.
         """
-        if len(requests) <= ENQUEUE_BATCH_MAX:
-            return await self._store.enqueue(requests)
-        ids: list[JobId] = []
-        for start in range(0, len(requests), ENQUEUE_BATCH_MAX):
-            ids += await self._store.enqueue(requests[start : start + ENQUEUE_BATCH_MAX])
-        return ids
+        return await in_batches(self._store.enqueue, requests)
 
     async def get(self, job_id: JobId) -> Job:
         """Return a job as it stands.  Raises: JobNotFound."""
@@ -394,6 +391,14 @@ class Client:
     async def idle(self) -> bool:
         """Tell whether no job is live: nothing runs and nothing is left to run."""
         return not any(n for (_, state), n in (await self.counts()).items() if state in LIVE)
+
+
+async def in_batches(enqueue: Enqueue, requests: Sequence[JobRequest]) -> list[JobId]:
+    """Give an enqueue no more at a time than it can take; each batch is stored whole or not."""
+    ids: list[JobId] = []
+    for start in range(0, len(requests), ENQUEUE_BATCH_MAX):
+        ids += await enqueue(requests[start : start + ENQUEUE_BATCH_MAX])
+    return ids
 
 
 def _narrowed(where: JobFilter, states: Collection[State]) -> JobFilter:

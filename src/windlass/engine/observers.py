@@ -1,7 +1,8 @@
 """Observers: told what has happened, unable to change it."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 from windlass.errors import BadOption
 from windlass.model.notices import Notice, NoticeKind
@@ -20,10 +21,15 @@ class Observers:
     for nobody.  What an observer raises is logged, and nothing else comes of it.
     """
 
-    def __init__(self, observers: Sequence[Observer] = ()) -> None:
-        self._of_kind = {
-            kind: tuple(one for one in observers if kind in kinds_of(one)) for kind in NoticeKind
-        }
+    def __init__(self, observers: Iterable[Observer] = ()) -> None:
+        self._of_kind: dict[NoticeKind, list[Observer]] = {kind: [] for kind in NoticeKind}
+        for observer in observers:
+            self.add(observer)
+
+    def add(self, observer: Observer) -> None:
+        """Tell one more, after the others.  Raises: BadOption, for what is no kind."""
+        for kind in frozenset(_checked(kinds_of(observer))):
+            self._of_kind[kind].append(observer)
 
     def want(self, *kinds: NoticeKind) -> bool:
         """Tell whether anybody wants notices of one of these kinds."""
@@ -44,11 +50,10 @@ def kinds_of(observer: Observer) -> Collection[NoticeKind]:
     return kinds
 
 
-def check_kinds(observer: Observer) -> None:
-    """Check which kinds an observer says that it wants.  Raises: BadOption."""
-    kinds: object = kinds_of(observer)
+def _checked(kinds: Collection[Any]) -> Collection[NoticeKind]:
     if isinstance(kinds, str) or not isinstance(kinds, Collection):
         raise BadOption("kinds", kinds, "must be a set of NoticeKind")
     for kind in kinds:
         if kind not in ALL:
             raise BadOption("kinds", kind, f"must be of {', '.join(NoticeKind)}")
+    return kinds
