@@ -14,7 +14,6 @@ from windlass.model.backfills import (
     BackfillId,
     BackfillItem,
     BackfillJob,
-    BackfillRequest,
 )
 from windlass.model.jobs import JobId
 from windlass.model.schedules import Fire, Leadership, ScheduleDraft, ScheduleRow, Status
@@ -209,10 +208,18 @@ class AppSchedules:
         Returns:     its id, and what became of each tick.
         Raises:      ScheduleNotFound, BadOption, StoreUnavailable.
         """
-        request = self._backfill_request(
-            name, since, until, order, reprocess, parallelism, priority
-        )
         new_id = self._app.new_job_id
+        request = backfill_request(
+            BackfillId(new_id()),
+            self.get(name),
+            since,
+            until,
+            actor=ACTOR,
+            order=order,
+            reprocess=reprocess,
+            parallelism=parallelism,
+            priority=priority,
+        )
         items = self._app.blocking(lambda client: client.schedules.backfill(request, new_id))
         return request.id, items
 
@@ -226,31 +233,11 @@ class AppSchedules:
         reprocess: str = "missing",
     ) -> Sequence[BackfillItem]:
         """Return what ``backfill`` would do with each tick, and do nothing."""
-        request = self._backfill_request(name, since, until, order, reprocess, 1, None)
-        return self._app.blocking(lambda client: client.schedules.plan_backfill(request))[1]
-
-    def _backfill_request(
-        self,
-        name: str,
-        since: datetime,
-        until: datetime,
-        order: str,
-        reprocess: str,
-        parallelism: int,
-        priority: int | None,
-    ) -> BackfillRequest:
-        row = self.get(name)
-        return backfill_request(
-            BackfillId(self._app.new_job_id()),
-            row,
-            since,
-            until,
-            order=order,
-            reprocess=reprocess,
-            parallelism=parallelism,
-            priority=priority,
-            actor=ACTOR,
+        own_id, row = BackfillId(self._app.new_job_id()), self.get(name)
+        request = backfill_request(
+            own_id, row, since, until, actor=ACTOR, order=order, reprocess=reprocess
         )
+        return self._app.blocking(lambda client: client.schedules.plan_backfill(request))[1]
 
     def backfills(self, *, limit: int = 50, schedule: str | None = None) -> list[Backfill]:
         """List backfills, the newest first, each with its jobs counted by state."""

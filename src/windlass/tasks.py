@@ -4,14 +4,14 @@ import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Generic, Never, ParamSpec, Protocol, TypeVar, overload
 
 from msgspec.structs import replace as with_
 
 from windlass.composition import Call, Group, group
 from windlass.core.names import check_name
-from windlass.core.retry import Delay, seconds_of
+from windlass.core.retry import Delay, instant_of, seconds_of
 from windlass.core.signature import Upcaster
 from windlass.core.tasks import TaskSpec, check_options, check_priority
 from windlass.errors import BadComposition, BadOption
@@ -249,9 +249,9 @@ class Task(Generic[P, C, R]):
         if delay is not None:
             options = replace(options, delay_s=seconds_of("delay", delay), run_at=None)
         if run_at is not None:
-            options = replace(options, run_at=_instant("run_at", run_at), delay_s=0.0)
+            options = replace(options, run_at=instant_of("run_at", run_at), delay_s=0.0)
         if isinstance(expires, datetime):
-            options = replace(options, expires_at=_instant("expires", expires), expires_s=None)
+            options = replace(options, expires_at=instant_of("expires", expires), expires_s=None)
         elif expires is not None:
             options = replace(options, expires_s=seconds_of("expires", expires), expires_at=None)
         if priority is not None:
@@ -286,12 +286,6 @@ def check_requests(requests: Iterable[JobRequest]) -> list[JobRequest]:
         if not isinstance(request, JobRequest):
             raise BadOption("requests", request, "must be made by task.prepare(…)")
     return checked
-
-
-def _instant(option: str, value: object) -> datetime:
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise BadOption(option, value, "must be a datetime with a time zone")
-    return value.astimezone(UTC)
 
 
 def _key(option: str, value: object) -> str:

@@ -37,7 +37,7 @@ async def misscheduled(
     async for row in client.schedules.each():
         if row.status is Status.ENDED:
             continue
-        call = call_of(row.call)
+        call = call_of(row)
         spec = specs.get(call.task)
         if row.status is Status.HELD:
             found.warnings.append(f"the schedule {row.name!r} is held: {row.why}")

@@ -340,7 +340,7 @@ def _when(row: ScheduleRow) -> str:
 
 def _facts(row: ScheduleRow) -> dict[str, Any]:
     """Return what people want to know of a schedule, in the order in which they ask."""
-    call = call_of(row.call)
+    call = call_of(row)
     facts = {
         "name": row.name,
         "status": f"{row.status}: {row.why}" if row.why else row.status,
@@ -384,7 +384,7 @@ def _policy(rule: ScheduleRule | None) -> dict[str, Any]:
 def _as_data(row: ScheduleRow) -> dict[str, Any]:
     """Return a schedule with what its texts hold."""
     data: dict[str, Any] = msgspec.structs.asdict(row)
-    call = call_of(row.call)
+    call = call_of(row)
     data["when"] = _when(row)
     data["rule"] = msgspec.json.decode(row.rule)
     data["call"] = {

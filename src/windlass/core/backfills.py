@@ -1,12 +1,13 @@
 """Which ticks of the past a backfill runs, and the jobs that it makes of them.  Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from msgspec.structs import replace as with_
 
 from windlass.core.names import choice
 from windlass.core.occasion import Occasion, headers_for
+from windlass.core.retry import instant_of
 from windlass.core.tasks import check_priority
 from windlass.core.ticks import call_of, rule_of, tick_before, ticks_from
 from windlass.errors import BadOption
@@ -33,28 +34,26 @@ def backfill_request(
     since: datetime,
     until: datetime,
     *,
-    order: str,
-    reprocess: str,
-    parallelism: int,
-    priority: int | None,
     actor: str,
+    order: str = "oldest",
+    reprocess: str = "missing",
+    parallelism: int = 1,
+    priority: int | None = None,
 ) -> BackfillRequest:
     """Check what is asked for.  Raises: BadOption."""
-    for option, instant in (("since", since), ("until", until)):
-        if not isinstance(instant, datetime) or instant.tzinfo is None:
-            raise BadOption(option, instant, "must be a datetime with a time zone")
+    since, until = instant_of("since", since), instant_of("until", until)
     if until <= since:
         raise BadOption("until", until.isoformat(), "must be later than since")
     if not isinstance(parallelism, int) or not 1 <= parallelism <= PARALLELISM_MAX:
         why = f"must be a whole number from 1 to {PARALLELISM_MAX:,}"
         raise BadOption("parallelism", parallelism, why)
-    default = max(PRIORITY_MIN, call_of(row.call).priority - 1)
+    default = max(PRIORITY_MIN, call_of(row).priority - 1)
     return BackfillRequest(
         id=backfill,
         schedule=row.name,
         version=row.version,
-        since=since.astimezone(UTC),
-        until=until.astimezone(UTC),
+        since=since,
+        until=until,
         order=choice("order", order, Order),
         reprocess=choice("reprocess", reprocess, Reprocess),
         parallelism=parallelism,
@@ -112,7 +111,7 @@ def backfill_requests(
     new_id: Callable[[], JobId],
 ) -> list[tuple[datetime, JobRequest]]:
     """Return the jobs of those items that run, under a limit for all of the backfill."""
-    call = call_of(row.call)
+    call = call_of(row)
     limits = Limits() if call.limits is None else decode_limits(call.limits)
     if limits.together is not None:
         why = "the task runs several jobs in one call, and those cannot be limited"

@@ -1,7 +1,7 @@
 """Retry policies as values, and the three ways in which a task may speak of its own end."""
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from windlass.errors import BadOption
@@ -24,6 +24,13 @@ def seconds_of(option: str, value: Delay) -> float:
     if not 0 <= seconds < float("inf"):
         raise BadOption(option, value, "must be zero or more, and finite")
     return seconds
+
+
+def instant_of(option: str, value: object) -> datetime:
+    """Return an instant in UTC; refuse what is none, or has no time zone."""
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise BadOption(option, value, "must be a datetime with a time zone")
+    return value.astimezone(UTC)
 
 
 class Retry(Exception):

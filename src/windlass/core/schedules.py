@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace as with_
 
 from windlass.core.names import check_name, choice
-from windlass.core.retry import Delay, seconds_of
+from windlass.core.retry import Delay, instant_of, seconds_of
 from windlass.core.ticks import ScheduleFault, advanced, rule_of, ticks_from
 from windlass.core.triggers import anchored, describe
 from windlass.errors import BadOption
@@ -155,11 +155,7 @@ def _count(option: str, value: object, most: int) -> int | None:
 
 
 def _instant(option: str, value: object) -> datetime | None:
-    if value is None:
-        return None
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise BadOption(option, value, "must be a datetime with a time zone")
-    return value.astimezone(UTC)
+    return None if value is None else instant_of(option, value)
 
 
 def print_of(draft: ScheduleDraft) -> str:

@@ -41,9 +41,13 @@ def _parsed(text: str, name: str) -> tuple[ScheduleRule, Compiled]:
         raise ScheduleFault(str(error)) from error
 
 
-@lru_cache(PARSED_MAX)
-def call_of(text: str) -> JobRequest:
+def call_of(row: ScheduleRow) -> JobRequest:
     """Return the request that each tick of a row repeats, under an id of its own."""
+    return _decoded_call(row.call)
+
+
+@lru_cache(PARSED_MAX)
+def _decoded_call(text: str) -> JobRequest:
     return _calls.decode(text)
 
 

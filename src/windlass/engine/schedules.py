@@ -168,7 +168,7 @@ class ScheduleClient:
     async def start(self, name: str, new_id: JobId) -> JobId:
         """Start the job of a schedule now, beside its ticks.  Raises: ScheduleNotFound."""
         row = await self.get(name)
-        request = msgspec.structs.replace(call_of(row.call), id=new_id)
+        request = msgspec.structs.replace(call_of(row), id=new_id)
         [job_id] = await self._store.enqueue([request])
         return job_id
 
