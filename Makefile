@@ -4,16 +4,15 @@ SEEDS ?= 0:20000
 CASES ?= 1000000
 KILLS ?= 50
 STOPS ?= 30
-CASES ?= 1000000
 
-.PHONY: help demo test check servers docs bench simulate cron-oracle schedulers
+.PHONY: help demo test check servers pythons docs bench simulate cron-oracle schedulers
 help:  ## list what can be made
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
 demo: .venv/core  ## the main job on real input: two workers, one killed half way
 	$(BIN)/python -m windlass demo
 
-test: .venv/installed servers  ## every test; installs what is missing
+test: .venv/installed servers pythons  ## every test; installs what is missing
 	$(BIN)/python -m pytest
 
 check: .venv/installed  ## lint, formatting and types
@@ -40,6 +39,10 @@ bench: .venv/installed servers  ## this machine's figures, without peers (benchm
 # A server that cannot be installed here is named; its tests then skip, or fail where CI is set.
 servers:
 	@sh tests/install_servers.sh
+
+# One that this machine has not got is named; the tests then run under the others.
+pythons: .venv/installed
+	@sh tests/install_pythons.sh
 
 .venv/python:
 	$(PYTHON) -m venv .venv

@@ -1,4 +1,4 @@
-"""A user's calls, as strict type checkers read them: right ones pass, each wrong one is reported."""
+"""A user's calls, as strict type checkers read them: each wrong one is reported, no other."""
 
 import json
 import re
