@@ -6,19 +6,26 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.servers import RedisServer
+from windlass import cron
+from windlass.errors import BadTrigger
+
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python(?P<info>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGES: dict[str, str | None] = {
+# Each with its worker: none, one, or several.
+PAGES: dict[str, str | tuple[str, ...] | None] = {
     "README.md": "jobs:app",
     "docs/composition.md": "press:app",
     "docs/django.md": None,  # it starts its worker itself
     "docs/fastapi.md": "parcels:app",
     "docs/flask.md": "work:app",
+    "docs/from-cron-and-apscheduler.md": "night:app --scheduler",
+    "docs/from-rq-and-arq.md": ("weather:app", "stations:app --scheduler"),
     "docs/limits.md": "mail:app",
     "docs/dependencies.md": "orders:app",
     "docs/middleware.md": "audit:app",
@@ -31,6 +38,10 @@ PAGES: dict[str, str | None] = {
     "docs/triggers.md": None,  # values only: nothing to work on
     "docs/tutorial.md": "shop:app",
     "docs/worker.md": "studio:app",
+}
+# Their blocks speak to a Redis too: one of these databases, whose URL stands in REDIS_URL.
+REDIS_DATABASES = {
+    "docs/from-rq-and-arq.md": 11,
 }
 
 
@@ -50,10 +61,19 @@ def write_files(page: str, folder: Path) -> str:
     return "\n".join(script)
 
 
-@contextmanager
-def worker(arguments: str, folder: Path) -> Iterator[None]:
+@pytest.fixture
+def environment(page: str, request: pytest.FixtureRequest) -> dict[str, str]:
+    """The environment of a page's processes: no settings, and a Redis where it asks for one."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("WINDLASS_")}
-    with (folder / "worker.log").open("wb") as log:
+    if page in REDIS_DATABASES:
+        server: RedisServer = request.getfixturevalue("redis_server")
+        env["REDIS_URL"] = server.url(REDIS_DATABASES[page])
+    return env
+
+
+@contextmanager
+def worker(arguments: str, folder: Path, env: dict[str, str]) -> Iterator[None]:
+    with (folder / "worker.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "windlass", "worker", *arguments.split()],
             cwd=folder,
@@ -69,20 +89,25 @@ def worker(arguments: str, folder: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_examples_of_a_page_run_as_they_stand(page: str, tmp_path: Path) -> None:
+def test_the_examples_of_a_page_run_as_they_stand(
+    page: str, environment: dict[str, str], tmp_path: Path
+) -> None:
     (tmp_path / "script.py").write_text(write_files(page, tmp_path))
-    arguments = PAGES[page]
-    with worker(arguments, tmp_path) if arguments else nullcontext():
+    workers = PAGES[page] or ()
+    with ExitStack() as running:
+        for arguments in (workers,) if isinstance(workers, str) else workers:
+            running.enter_context(worker(arguments, tmp_path, environment))
         done = subprocess.run(
             [sys.executable, "-W", "ignore::RuntimeWarning", "script.py"],
             cwd=tmp_path,
+            env=environment,
             capture_output=True,
             text=True,
             timeout=120,
         )
 
     log = tmp_path / "worker.log"
-    assert done.returncode == 0, done.stderr + (log.read_text() if arguments else "")
+    assert done.returncode == 0, done.stderr + (log.read_text() if workers else "")
 
 
 def test_every_page_with_examples_is_executed() -> None:
@@ -90,3 +115,20 @@ def test_every_page_with_examples_is_executed() -> None:
     with_examples = {str(p.relative_to(ROOT)) for p in pages if "```python" in p.read_text()}
 
     assert set(PAGES) == with_examples
+
+
+def test_the_lines_of_the_crontab_in_the_guide_are_read_as_cron_reads_them() -> None:
+    text = (ROOT / "docs/from-cron-and-apscheduler.md").read_text()
+    [crontab] = re.findall(r"^```crontab\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    lines = [line for line in crontab.splitlines() if line and "=" not in line.split()[0]]
+    times = [re.match(r"@\w+|(\S+\s+){4}\S+", line) for line in lines]
+    refused = []
+    for time in times:
+        assert time is not None
+        try:
+            cron(time[0])
+        except BadTrigger:
+            refused.append(time[0])
+
+    assert len(times) == 6
+    assert refused == ["@reboot"]  # as the guide says
