@@ -587,6 +587,7 @@ class App(Registry):
         health: str | None = None,
         on_health: Sequence[Callable[[Health], None]] = (),
         scheduler: bool = False,
+        burst: bool = False,
     ) -> None:
         """Run a worker in the running loop until it is stopped.
 
@@ -598,6 +599,7 @@ class App(Registry):
         health:   ``HOST:PORT``, or ``PORT`` for loopback, of the health endpoint.
         on_health: called every half second, in a thread, with the health of the process.
         scheduler: it fires schedules too, whenever no other scheduler leads.
+        burst:    it stops by itself when all it began has ended and nothing is left to start.
         Raises:   what the start of a part raises; then no part is left running.
         """
         plan = WorkerPlan(
@@ -613,6 +615,7 @@ class App(Registry):
             on_ready=on_ready,
             on_health=on_health,
             scheduling=self._scheduling() if scheduler else None,
+            burst=burst,
         )
         await Assembly(plan).run()
 

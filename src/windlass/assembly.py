@@ -207,6 +207,7 @@ class WorkerPlan:
     on_ready: Callable[[Worker], object] | None
     on_health: Sequence[Callable[[Health], object]]
     scheduling: Scheduling | None = None
+    burst: bool = False
 
 
 class Assembly:
@@ -358,6 +359,7 @@ class Assembly:
             retention_s=settings.retention_s,
             progress_s=settings.progress_interval_s,
             jobs_max=settings.recycle_after_jobs or None,
+            burst=self._plan.burst,
             thread_slots=settings.thread_slots or None,
             process_slots=settings.process_slots or None,
         )

@@ -76,6 +76,22 @@ async def test_the_time_limit_is_for_all_together(store_url: str) -> None:
         assert 1.0 <= time.monotonic() - start < 5
 
 
+async def test_what_has_ended_is_in_time_however_short_the_time(store_url: str) -> None:
+    app = quick_app(store_url)
+    sleep = sleeping(app)
+    async with working(app):
+        jobs = await app.aenqueue_many([sleep.prepare(s) for s in (0.0, 0.01)])
+        await app.agather(jobs, timeout=WAIT_S)
+        late = await sleep.aenqueue(60.0)
+
+        assert await jobs[0].aresult(timeout=0) == 0.0
+        assert await app.agather(jobs, timeout=0) == [0.0, 0.01]
+        told = [await job.aresult() async for job in app.aas_completed(jobs, timeout=0)]
+        assert sorted(told) == [0.0, 0.01]
+        with pytest.raises(ResultTimeout):
+            await app.agather([*jobs, late], timeout=0)
+
+
 async def test_who_stops_listening_leaves_nothing_behind(store_url: str) -> None:
     app = quick_app(store_url)
     sleep = sleeping(app)

@@ -79,6 +79,7 @@ def test_only_the_queues_that_were_named_are_served(site: Site) -> None:
         (("jobs:ap",), "did you mean jobs:app?"),
         (("jobs",), "module:attribute"),
         (("nowhere:app", "--processes", "2"), "cannot load the app 'nowhere:app'"),
+        (("jobs:app", "--processes", "2", "--burst"), "a burst runs in one process"),
         (("jobs:app", "--log-level", "loud"), "must be one of debug, info"),
         (("jobs:app", "--store", "ftp://x/y"), "no store is known for the scheme 'ftp'"),
     ],
@@ -91,6 +92,20 @@ def test_a_mistake_ends_with_code_2_and_says_what_it_is(
     assert worker.process.wait(20) == 2, worker.output
     assert words in worker.output
     assert "Traceback" not in worker.output
+
+
+def test_a_burst_works_off_what_waits_and_ends_with_code_0(site: Site) -> None:
+    job_id = site.app.enqueue_requests(
+        [
+            JobRequest(
+                id=site.app.new_job_id(), task="nap", queue="default", payload=b'{"seconds":0.5}'
+            )
+        ]
+    )[0]
+    worker = site.worker("--burst")
+
+    assert worker.process.wait(20) == 0, worker.output
+    assert state_of(site, job_id) is State.SUCCEEDED
 
 
 def test_log_lines_are_plain_and_in_utc(site: Site) -> None:

@@ -25,7 +25,7 @@ from windlass.core.address import address_of
 from windlass.core.sizes import bytes_of
 from windlass.engine.notify import Notifier
 from windlass.engine.worker import Worker
-from windlass.errors import UnavailableError
+from windlass.errors import BadOption, UnavailableError
 from windlass.model.health import Health
 
 log = logging.getLogger("windlass.cli.worker")
@@ -82,6 +82,9 @@ MaxMemory = Annotated[
 FiresSchedules = Annotated[
     bool, typer.Option("--scheduler", help="Fire schedules too, when no other scheduler leads.")
 ]
+StopsWhenDone = Annotated[
+    bool, typer.Option("--burst", help="Stop when nothing is left that could start now.")
+]
 Descriptor = Annotated[int | None, typer.Option(hidden=True)]
 
 
@@ -100,6 +103,7 @@ def worker(
     scale_up_after: UpAfter = 3.0,
     scale_down_after: DownAfter = 30.0,
     scheduler: FiresSchedules = False,
+    burst: StopsWhenDone = False,
     lifeline: Descriptor = None,
     report: Descriptor = None,
 ) -> int:
@@ -125,6 +129,8 @@ def worker(
     notifier = Notifier.taken_from(os.environ, os.getpid())
     tell = [] if notifier is None else [notifier.tell]
     if bounds.most > 1:
+        if burst:
+            raise BadOption("processes", processes, "a burst runs in one process")
         from windlass.cli.supervisor import supervise, worker_command
 
         configure_logging(log_level or "info")
@@ -134,7 +140,7 @@ def worker(
     app = _app_with(target, options)
     reporter = None if report is None else Reporter(report)
     own = OwnProcess(app, target, birth, lifeline, reporter)
-    own.run(queues=_names(queues), health=health, scheduler=scheduler, tell=tell)
+    own.run(queues=_names(queues), health=health, tell=tell, scheduler=scheduler, burst=burst)
     return 0
 
 
@@ -243,15 +249,13 @@ class OwnProcess:
         *,
         queues: list[str] | None,
         health: str | None,
-        scheduler: bool,
         tell: Sequence[Callable[[Health], None]],
+        **options: bool,
     ) -> None:
         """Work until a stop.  Where the worker has retired and nobody stands above this process,
         it begins again: a fresh interpreter under the same process id."""
         reporting = [] if self._reporter is None else [self._reporter.tell]
-        work = self._work(
-            queues=queues, health=health, scheduler=scheduler, on_health=[*tell, *reporting]
-        )
+        work = self._work(queues=queues, health=health, on_health=[*tell, *reporting], **options)
         begins_again = _run(work, leave=self._leave)
         if begins_again:
             self._begin_again()

@@ -105,10 +105,23 @@ class Client:
             rest_s = None if timeout_s is None else timeout_s - doubt_s
         left = [job_id for job_id in job_ids if job_id not in ended]
         ended |= await self._waiter.wait(left, rest_s)
-        late = next((job_id for job_id in left if job_id not in ended), None)
-        if late is not None:
-            raise ResultTimeout(late, timeout_s or 0.0, (await self.get(late)).state)
+        late = [job_id for job_id in left if job_id not in ended]
+        if late:
+            ended |= await self._ended_or_late(late, timeout_s or 0.0)
         return MappingProxyType(ended)
+
+    async def _ended_or_late(
+        self, job_ids: Sequence[JobId], timeout_s: float
+    ) -> Mapping[JobId, Finished]:
+        """Look once more, since a short time may be over before the first look was answered.
+
+        Raises: ResultTimeout, if one has not ended; JobNotFound.
+        """
+        ended = await self._waiter.ended(job_ids)
+        for job_id in job_ids:
+            if job_id not in ended:
+                raise ResultTimeout(job_id, timeout_s, (await self.get(job_id)).state)
+        return ended
 
     async def whole(self, finished: Finished) -> Finished:
         """Return how a job ended with its result, also where that lies among the large ones.
@@ -159,8 +172,12 @@ class Client:
                 del left[finished.job_id]
                 yield finished
         except TimeoutError:
-            late = next(iter(left))
-            raise ResultTimeout(late, timeout_s or 0.0, (await self.get(late)).state) from None
+            for finished in (await self._waiter.ended(list(left))).values():
+                del left[finished.job_id]
+                yield finished
+            for late in left:
+                state = (await self.get(late)).state
+                raise ResultTimeout(late, timeout_s or 0.0, state) from None
         finally:
             await each.aclose()
 

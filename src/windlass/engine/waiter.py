@@ -56,6 +56,13 @@ class Waiter:
             for job_id in dict.fromkeys(job_ids):
                 self._part(job_id)
 
+    async def ended(self, job_ids: Sequence[JobId]) -> dict[JobId, Finished]:
+        """Return those that have ended by now."""
+        ended: dict[JobId, Finished] = {}
+        for start in range(0, len(job_ids), LOOK_BATCH):
+            ended |= await self._store.results(job_ids[start : start + LOOK_BATCH])
+        return ended
+
     async def each(
         self, job_ids: Sequence[JobId], timeout_s: float | None
     ) -> AsyncGenerator[Finished, None]:

@@ -53,6 +53,7 @@ log = logging.getLogger("windlass.worker")
 
 RESTART_S = 1.0
 DEAF_S = 5.0
+BURST_POLL_S = 0.1
 NOBODY = Observers()
 
 
@@ -61,6 +62,7 @@ class WorkerOptions:
     """How a worker behaves.  Seconds and counts; the settings of the same names say more.
 
     jobs_max: after so many jobs it retires; None for no end.
+    burst: it stops when nothing runs and there is nothing that it could start.
     thread_slots, process_slots: places of these pools; None for as many as ``slots``.
     """
 
@@ -77,6 +79,7 @@ class WorkerOptions:
     retention_s: float | None = None
     progress_s: float = 0.25
     jobs_max: int | None = None
+    burst: bool = False
     thread_slots: int | None = None
     process_slots: int | None = None
 
@@ -272,19 +275,28 @@ class Worker:
         self._bell = bell
         try:
             while not self._stop.is_set():
+                was_busy = self._is_busy  # what ended since may have let others go
                 is_there_more = await self._claim_once()
                 self._pulse.beat(self._options.poll_s)
-                if not is_there_more:
+                if self._options.burst and not (is_there_more or was_busy or self._is_busy):
+                    log.info("there is nothing left to start: the worker stops")
+                    self.stop()
+                elif not is_there_more:
                     await self._stop.pause(lambda: self._news(bell))
         finally:
             bell.close()
 
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._running or len(self._settler))
+
     async def _news(self, bell: Bell) -> None:
         """Return when there may be more to claim: new jobs, or room in a pool that was full."""
+        poll_s = BURST_POLL_S if self._options.burst else self._options.poll_s
         if not self._pools:
-            await bell.wait(self._options.poll_s)
+            await bell.wait(poll_s)
             return
-        rung = asyncio.ensure_future(bell.wait(self._options.poll_s))
+        rung = asyncio.ensure_future(bell.wait(poll_s))
         freed = asyncio.ensure_future(self._pool_room.wait())
         try:
             await asyncio.wait({rung, freed}, return_when="FIRST_COMPLETED")
