@@ -343,3 +343,18 @@ class ResultTimeout(UsageError, TimeoutError):
             f"job {self.job_id} did not end within {self.timeout_s:g} s (it is {self.state}); "
             "wait longer, or look whether a worker serves its queue"
         )
+
+
+class NotSupported(UsageError):
+    """A front end for code of another library lacks a feature of that library.
+
+    feature: as the library names it.   instead: what to use in its place.
+    """
+
+    def __init__(self, feature: str, instead: str) -> None:
+        super().__init__(feature, instead)
+        self.feature = feature
+        self.instead = instead
+
+    def __str__(self) -> str:
+        return f"{self.feature} is not supported here: {self.instead}"
