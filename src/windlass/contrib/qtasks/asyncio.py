@@ -16,7 +16,7 @@ from windlass.contrib.qtasks.serving import configure_logging
 __all__ = ["QueueTasks"]
 
 
-class QueueTasks(Front):
+class QueueTasks(Front[AsyncTask]):
     """An app of async functions; plain ones run on threads."""
 
     _in_loop = True

@@ -2,8 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 from urllib.parse import urlsplit
 
 from windlass import App, Notice, NoticeKind
@@ -26,10 +25,11 @@ from windlass.contrib.qtasks.serving import Server
 from windlass.contrib.qtasks.state import make_current, shared_tasks
 from windlass.errors import BadOption
 
+T = TypeVar("T")
 STORES = ("sqlite", "postgresql", "postgres")
 
 
-class Front(ABC):
+class Front(ABC, Generic[T]):
     """An app as code for qtasks knows it; ``windlass_app`` is the one that does the work.
 
     name:       of the queue of its jobs, so that several apps may share a store.
@@ -85,6 +85,12 @@ class Front(ABC):
 
     # -- defining ------------------------------------------------------------
 
+    @overload
+    def task(self, name: Callable[..., Any]) -> T: ...
+    @overload
+    def task(
+        self, name: str | None = None, **options: Any
+    ) -> Callable[[Callable[..., Any]], T]: ...
     def task(self, name: str | Callable[..., Any] | None = None, **options: Any) -> Any:
         """Make a task of a function; with or without options.
 
@@ -92,7 +98,7 @@ class Front(ABC):
         Raises:  BadTask, for a name that is taken; NotSupported, BadOption.
         """
 
-        def register(function: Callable[..., Any]) -> Any:
+        def register(function: Callable[..., Any]) -> T:
             given = name if isinstance(name, str) else None
             task_func = defined(function, name=given, **options)
             if options.get("priority") is None:
@@ -112,11 +118,11 @@ class Front(ABC):
 
     def adopt_shared(self, task_func: TaskExecSchema) -> None:
         """Take in a task that all apps have; one that cannot run here fails when it is run."""
-        own = replace(task_func, extra=task_func.extra)
+        name, priority = task_func.name, -task_func.priority
         self.windlass_app.task(
-            name=own.name, queue=self.name, priority=-own.priority, retry=retry_of(own)
-        )(self._attempt(own))
-        self.tasks[own.name] = own
+            name=name, queue=self.name, priority=priority, retry=retry_of(task_func)
+        )(self._attempt(task_func))
+        self.tasks[name] = task_func
 
     def include_router(self, router: Any) -> None:
         """Take in the tasks of a router, also those which it will get later.
@@ -144,7 +150,7 @@ class Front(ABC):
         return self._middlewares[position]
 
     @abstractmethod
-    def _held(self, task_func: TaskExecSchema) -> Any:
+    def _held(self, task_func: TaskExecSchema) -> T:
         """Return a task as its callers hold it."""
 
     @abstractmethod

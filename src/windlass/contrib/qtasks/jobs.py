@@ -49,6 +49,7 @@ class Jobs:
         self._owner = owner
         self._app = owner.windlass_app
         self._was_used = False
+        self._unknown: set[str] = set()
 
     def say_where(self) -> None:
         """Say in one line of the log where the jobs are kept, at the first use."""
@@ -89,16 +90,23 @@ class Jobs:
         self.say_where()
         known = self._owner.tasks.get(name)
         if known is None:
-            near = nearest(name, self._owner.tasks)
-            hint = f" (did you mean {near!r}?)" if near else ""
-            self._owner.log.warning(
-                f"no task {name!r} is known here{hint}: its job waits for a worker that knows it"
-            )
+            self._say_unknown(name)
         usual = known.priority if known else 0
         priority = usual if priority is None else priority
         call = plain_call(name, args, kwargs)
         request = self._native(name).using(priority=-priority).prepare(*call)
         return request if priority == usual else request.with_headers({PRIORITY: str(priority)})
+
+    def _say_unknown(self, name: str) -> None:
+        """Say, once for each name, that a job will wait for a worker with other code."""
+        if name in self._unknown:
+            return
+        self._unknown.add(name)
+        near = nearest(name, self._owner.tasks)
+        hint = f" (did you mean {near!r}?)" if near else ""
+        self._owner.log.warning(
+            f"no task {name!r} is known here{hint}: its job waits for a worker that knows it"
+        )
 
     def _native(self, name: str) -> NativeTask[..., Any, Any]:
         """Return the task of Windlass; for a name that is not known here, one as it will be."""

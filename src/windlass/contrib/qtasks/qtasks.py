@@ -14,7 +14,7 @@ from windlass.contrib.qtasks.schemas import TaskExecSchema
 from windlass.contrib.qtasks.serving import configure_logging
 
 
-class QueueTasks(Front):
+class QueueTasks(Front[SyncTask]):
     """An app of plain functions."""
 
     _in_loop = False

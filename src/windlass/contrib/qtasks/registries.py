@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import GenericAlias
 from typing import Any
 from uuid import UUID
 
 from windlass.contrib.qtasks.contexts import AsyncContext, SyncContext
 from windlass.contrib.qtasks.results import Task
 from windlass.contrib.qtasks.schemas import TaskExecSchema
-from windlass.contrib.qtasks.state import current_app
+from windlass.contrib.qtasks.state import current_app, current_attempt
+from windlass.portal import loop_is_running
 
 
 class _TaskOfApp:
@@ -30,6 +32,9 @@ class _TaskOfApp:
         self.middlewares_before = task_func.middlewares_before
         self.middlewares_after = task_func.middlewares_after
         self.extra = task_func.extra
+
+    def __class_getitem__(cls, kinds: Any) -> GenericAlias:
+        return GenericAlias(cls, kinds)  # an annotation such as ``SyncTask[[int], str]``
 
     @property
     def func(self) -> Callable[..., Any]:
@@ -77,8 +82,12 @@ class SyncTask(_TaskOfApp):
         Raises:   NotEncodable, BadOption, StoreUnavailable, ….
         """
         priority = self.priority if priority is None else priority
-        name = task_name or self.task_name
-        return self._app.add_task(name, *args, priority=priority, timeout=timeout, **kwargs)
+        name, app = task_name or self.task_name, self._app
+        if current_attempt() is None or loop_is_running():
+            return app.add_task(name, *args, priority=priority, timeout=timeout, **kwargs)
+        # A plain function on a thread: in an async app too, where nobody could await it.
+        task = app.jobs.store(name, args, kwargs, priority)
+        return task if timeout is None else app.jobs.wait(task.uuid, timeout, app.log)
 
     def __call__(
         self,

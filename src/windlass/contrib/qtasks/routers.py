@@ -1,7 +1,7 @@
 """Routers: tasks of a module that knows no app."""
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from windlass.contrib.qtasks.definitions import defined
 from windlass.contrib.qtasks.refusals import HOOKS, refused
@@ -23,6 +23,12 @@ class _Router(Generic[T]):
 
     add_plugin = refused("router.add_plugin()", HOOKS)
 
+    @overload
+    def task(self, name: Callable[..., Any]) -> T: ...
+    @overload
+    def task(
+        self, name: str | None = None, **options: Any
+    ) -> Callable[[Callable[..., Any]], T]: ...
     def task(self, name: str | Callable[..., Any] | None = None, **options: Any) -> Any:
         """Make a task of a function; with or without options.
 

@@ -21,10 +21,12 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._worker: Worker | None = None
         self._begun: asyncio.Task[Any] | None = None
+        self._stops = 0
 
     async def serve(self) -> None:
         """Work until a stop; the first signal lets what runs end, the second releases it."""
         self._loop, self._begun = asyncio.get_running_loop(), asyncio.current_task()
+        self._stops = 0
         handled = [number for number in STOP_SIGNALS if self._handle(number)]
         try:
             await self._app.run_worker(on_ready=self._take)
@@ -53,7 +55,6 @@ class Server:
 
     def _take(self, worker: Worker) -> None:
         self._worker = worker
-        self._stops = 0
 
     def _signal(self) -> None:
         if self._worker is None or self._stops == 0:

@@ -1,13 +1,23 @@
 """Tasks that every app has."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, overload
 
 from windlass.contrib.qtasks.definitions import defined
 from windlass.contrib.qtasks.registries import AsyncTask, SyncTask
 from windlass.contrib.qtasks.state import share
 
 
+@overload
+def shared_task(name: Callable[..., Any]) -> SyncTask: ...
+@overload
+def shared_task(
+    name: str | None = None, *, awaiting: Literal[False] | None = None, **options: Any
+) -> Callable[[Callable[..., Any]], SyncTask]: ...
+@overload
+def shared_task(
+    name: str | None = None, *, awaiting: Literal[True], **options: Any
+) -> Callable[[Callable[..., Any]], AsyncTask]: ...
 def shared_task(
     name: str | Callable[..., Any] | None = None, *, awaiting: bool | None = None, **options: Any
 ) -> Any:
