@@ -22,8 +22,6 @@ IMPORT = re.compile(r"^(\s*(?:from|import) )qtasks\b", re.MULTILINE)
 APPS = {"warehouse": "sell.py", "press": "publish.py"}  # plain functions, async functions
 TIMEOUT_S = 120
 
-pytest.importorskip("qtasks")
-
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
     own = {k: v for k, v in os.environ.items() if not k.startswith(("WINDLASS_", "QTASKS_"))}
