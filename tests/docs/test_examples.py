@@ -26,6 +26,7 @@ PAGES: dict[str, str | tuple[str, ...] | None] = {
     "docs/flask.md": "work:app",
     "docs/from-cron-and-apscheduler.md": "night:app --scheduler",
     "docs/from-rq-and-arq.md": ("weather:app", "stations:app --scheduler"),
+    "docs/from-qtasks.md": "shop:app",
     "docs/limits.md": "mail:app",
     "docs/dependencies.md": "orders:app",
     "docs/middleware.md": "audit:app",

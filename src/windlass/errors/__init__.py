@@ -42,6 +42,7 @@ WindlassError
 │   ├── JobNotWaiting           only a job that waits to start can be rescheduled
 │   ├── WorkerNotFound          no worker of this id holds a lease
 │   ├── JobNotFailed            only a failed job can be retried or discarded
+│   ├── NotSupported            a front end for another library's code lacks a feature of it
 │   ├── NotIncluded             a router's task was used before an app included it
 │   ├── KeyConflict             an idempotency key stands for a call with other arguments
 │   ├── CannotJoin              a job cannot be enqueued in the caller's own transaction
@@ -144,6 +145,7 @@ from windlass.errors.usage import (
     NotInAttempt,
     NotIncluded,
     NotInjected,
+    NotSupported,
     PayloadTooLarge,
     ResultExpired,
     ResultTimeout,
@@ -199,6 +201,7 @@ __all__ = [
     "NotInAttempt",
     "NotIncluded",
     "NotInjected",
+    "NotSupported",
     "PayloadTooLarge",
     "PickleRefused",
     "ResultExpired",

@@ -1,0 +1,80 @@
+"""QueueTasks for async functions; what asks the store is awaited."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from windlass.contrib.qtasks.attempts import async_attempt
+from windlass.contrib.qtasks.front import Front
+from windlass.contrib.qtasks.refusals import WORKER, refuse_given
+from windlass.contrib.qtasks.registries import AsyncTask
+from windlass.contrib.qtasks.results import Task
+from windlass.contrib.qtasks.schemas import TaskExecSchema
+from windlass.contrib.qtasks.serving import configure_logging
+
+__all__ = ["QueueTasks"]
+
+
+class QueueTasks(Front[AsyncTask]):
+    """An app of async functions; plain ones run on threads."""
+
+    _in_loop = True
+
+    async def add_task(
+        self,
+        task_name: str,
+        *args: Any,
+        priority: int | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> Task | None:
+        """Store a call of a task by its name; returns once it is durable.
+
+        priority: less goes first; -100 to 100; by default the task's.
+        timeout:  without one the task is returned as it was stored; with one, as it ended, or
+                  None when the time is over.
+        Raises:   NotEncodable, PayloadTooLarge, BadOption, StoreUnavailable.
+        """
+        task = await self.jobs.astore(task_name, args, kwargs, priority)
+        return task if timeout is None else await self.jobs.await_(task.uuid, timeout, self.log)
+
+    async def get(self, uuid: UUID | str) -> Task | None:
+        """Return a task as it stands; None if there is none.  Raises: ValueError, for no UUID."""
+        return await self.jobs.afind(uuid)
+
+    async def ping(self, server: bool = True) -> bool:
+        """Tell whether a worker serves this app; with ``server=False`` always True."""
+        workers = await (await self.windlass_app.client()).workers() if server else []
+        return not server or any(self.name in worker.queues for worker in workers)
+
+    def run_forever(
+        self,
+        loop: asyncio.AbstractEventLoop | None = None,
+        starter: object = None,
+        num_workers: int = 4,
+        reset_config: bool = True,
+    ) -> None:
+        """Run a worker in this process until SIGINT, SIGTERM or ``stop()``.
+
+        loop: in which to run; by default a new one.
+        How many tasks run at once is ``config.max_tasks_process``; one loop claims for all, so
+        ``num_workers`` and ``reset_config`` have nothing to say.
+        Raises: NotSupported, for a starter; what the start of a worker raises.
+        """
+        refuse_given(starter=(starter, WORKER))
+        configure_logging(self.log)
+        if loop is None:
+            asyncio.run(self._server.serve())
+        else:
+            loop.run_until_complete(self._server.serve())
+
+    async def stop(self) -> None:
+        """Have the worker of ``run_forever`` end what it runs, and stop."""
+        self._server.stop()
+
+    def _held(self, task_func: TaskExecSchema) -> AsyncTask:
+        return AsyncTask(task_func, self)
+
+    def _attempt(self, task_func: TaskExecSchema) -> Callable[..., Any]:
+        return async_attempt(self, task_func)
