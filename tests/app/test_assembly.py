@@ -34,7 +34,7 @@ class Belongings:
 
     def __init__(self) -> None:
         self.threads = set(threading.enumerate())
-        self.children = set(psutil.Process().children(True))
+        self.children = set(psutil.Process().children())  # what servers start is theirs
         self.files = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else set()
 
     def more_than(self, before: "Belongings") -> list[object]:

@@ -22,6 +22,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import msgspec
+import psycopg
 
 from tests.e2e.fleet import Fleet, eventually
 from tests.e2e.scheduler_app import SCHEDULES
@@ -37,6 +38,10 @@ SCHEDULERS = 3
 LEASE_S = 5.0  # the default
 TAKEN_WITHIN_S = 60.0
 PAGE = 1_000
+ACTIVITY = """
+SELECT pid, state, wait_event, now() - state_change, now() - xact_start, left(query, 99)
+FROM pg_stat_activity WHERE datname = current_database()
+"""
 Process = subprocess.Popen[bytes]
 Tick = tuple[str, datetime]
 
@@ -51,6 +56,13 @@ class Place:
     url: str
     watch_url: str
     stopped_writer_blocks: bool = False
+
+    def activity(self) -> str:
+        """Return what each connection to the server does, for a failing campaign's message."""
+        if not self.watch_url.startswith("postgresql:"):
+            return ""
+        with psycopg.connect(self.watch_url) as connection:
+            return "\n".join(map(str, connection.execute(ACTIVITY).fetchall()))
 
 
 @dataclass(slots=True)
@@ -154,7 +166,7 @@ class Campaign:
             return found is not None and found != leader
 
         taken = eventually(led_by_another, within_s=TAKEN_WITHIN_S, every_s=0.02)
-        assert taken, f"nobody took over\n{self._fleet.logs()}"
+        assert taken, f"nobody took over\n{self._place.activity()}\n{self._fleet.logs()}"
         return time.monotonic() - since
 
     # -- who leads -----------------------------------------------------------

@@ -73,6 +73,11 @@ def test_schedulers_fire_again_within_five_seconds_of_the_stores_return(
                     return 0.0
                 return fires[0].decided_at.timestamp() if fires else 0.0
 
+            def are_up() -> bool:
+                logs = [fleet.log_of(n).read_text() for n in range(len(schedulers))]
+                return all("leads in term" in log or "stands by" in log for log in logs)
+
+            assert eventually(are_up, within_s=20), fleet.logs()
             assert eventually(lambda: decided_at() > 0, within_s=20), fleet.logs()
             if away == "hanging":
                 server.pause()
