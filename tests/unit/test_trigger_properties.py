@@ -90,8 +90,8 @@ def test_asking_from_any_moment_before_a_tick_gives_that_tick(rule: Cron, moment
     assume(first is not None)
     assert first is not None
 
-    between = moment + (first.at - moment) * 0.7
     just_before = first.at - timedelta(microseconds=1)
+    between = min(moment + (first.at - moment) * 0.7, just_before)  # it is rounded
 
     assert compile_trigger(rule, "name").next(between) == first
     assert compile_trigger(rule, "name").next(just_before) == first
