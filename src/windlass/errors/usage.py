@@ -343,3 +343,19 @@ class ResultTimeout(UsageError, TimeoutError):
             f"job {self.job_id} did not end within {self.timeout_s:g} s (it is {self.state}); "
             "wait longer, or look whether a worker serves its queue"
         )
+
+
+class NotSupported(UsageError):
+    """A front end for another library does not have this feature of it.
+
+    library: whose feature it is.   instead: what to use in its place.
+    """
+
+    def __init__(self, library: str, feature: str, instead: str) -> None:
+        super().__init__(library, feature, instead)
+        self.library = library
+        self.feature = feature
+        self.instead = instead
+
+    def __str__(self) -> str:
+        return f"{self.feature} of {self.library} is not supported here: {self.instead}"
