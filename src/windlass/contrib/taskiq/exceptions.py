@@ -46,8 +46,8 @@ class UnknownTaskError(SendTaskError):
 
     def __str__(self) -> str:
         return (
-            f"the broker knows no task {self.task_name!r}: "
-            "import the module which defines it, before it is sent"
+            f"the broker knows no task {self.task_name!r}: import the module which defines it; "
+            "for several brokers define it with async_shared_broker.task"
         )
 
 

@@ -16,10 +16,12 @@ from windlass.contrib.taskiq.parsing import parse_arguments
 from windlass.contrib.taskiq.result import TaskiqResult
 from windlass.contrib.taskiq.state import TaskiqState
 from windlass.core.context import is_cancelled
+from windlass.errors import AttemptCancelled
 
 Run = Callable[[list[Any], dict[str, Any]], Awaitable[Any]]
 
-ASKED_FOR = (Retry, Snooze, Cancel)  # what a task may say to Windlass itself
+# What a task may say to Windlass itself.
+ASKED_FOR = (Retry, Snooze, Cancel, AttemptCancelled)
 
 
 @dataclass(frozen=True)
