@@ -116,7 +116,7 @@ def test_with_other_import_lines_the_sample_gives_the_same_results(
         app.migrate()
         app.close()
     depot = Depot(tmp_path, WINDLASS_STORE=url)
-    assert depot.turn_to_windlass() == 7
+    assert depot.turn_to_windlass() == 10
     worker = [*WINDLASS, "worker", "depot.tasks:broker", "--scheduler"]
     with depot.running("worker", worker):
         told = depot.visit()

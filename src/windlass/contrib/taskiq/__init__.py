@@ -6,8 +6,22 @@
 
 from typing import NoReturn
 
-from windlass.contrib.taskiq.backends import AsyncResultBackend, InmemoryResultBackend
-from windlass.contrib.taskiq.broker import AsyncBroker
+from windlass.contrib.taskiq.abc.broker import AsyncBroker
+from windlass.contrib.taskiq.abc.middleware import TaskiqMiddleware
+from windlass.contrib.taskiq.abc.result_backend import AsyncResultBackend
+from windlass.contrib.taskiq.abc.schedule_source import ScheduleSource
+from windlass.contrib.taskiq.brokers.inmemory_broker import InMemoryBroker, InmemoryResultBackend
+from windlass.contrib.taskiq.brokers.shared_broker import async_shared_broker, shared_task
+from windlass.contrib.taskiq.brokers.stored import (
+    AioPikaBroker,
+    ListQueueBroker,
+    ListQueueClusterBroker,
+    PullBasedJetStreamBroker,
+    PushBasedJetStreamBroker,
+    RedisStreamBroker,
+    RedisStreamClusterBroker,
+    ZeroMQBroker,
+)
 from windlass.contrib.taskiq.context import Context
 from windlass.contrib.taskiq.decor import AsyncTaskiqDecoratedTask
 from windlass.contrib.taskiq.dependencies import TaskiqDepends
@@ -20,39 +34,28 @@ from windlass.contrib.taskiq.exceptions import (
     SendTaskError,
     TaskiqError,
     TaskiqResultTimeoutError,
-    refuse,
 )
-from windlass.contrib.taskiq.inmemory import InMemoryBroker
 from windlass.contrib.taskiq.kicker import AsyncKicker
 from windlass.contrib.taskiq.message import TaskiqMessage
 from windlass.contrib.taskiq.middlewares import (
     SimpleRetryMiddleware,
     SmartRetryMiddleware,
-    TaskiqMiddleware,
 )
 from windlass.contrib.taskiq.result import TaskiqResult
 from windlass.contrib.taskiq.schedule_sources import (
     LabelScheduleSource,
     ListRedisScheduleSource,
     RedisScheduleSource,
-    ScheduleSource,
 )
-from windlass.contrib.taskiq.scheduler import TaskiqScheduler
-from windlass.contrib.taskiq.schedules import CreatedSchedule, CronSpec, ScheduledTask
-from windlass.contrib.taskiq.shared import async_shared_broker, shared_task
+from windlass.contrib.taskiq.scheduler.scheduled_task import (
+    CreatedSchedule,
+    CronSpec,
+    ScheduledTask,
+)
+from windlass.contrib.taskiq.scheduler.scheduler import TaskiqScheduler
 from windlass.contrib.taskiq.state import TaskiqState
-from windlass.contrib.taskiq.stored import (
-    AioPikaBroker,
-    ListQueueBroker,
-    ListQueueClusterBroker,
-    PullBasedJetStreamBroker,
-    PushBasedJetStreamBroker,
-    RedisStreamBroker,
-    RedisStreamClusterBroker,
-    ZeroMQBroker,
-)
 from windlass.contrib.taskiq.task import AsyncTaskiqTask, gather
-from windlass.contrib.taskiq.unsupported import INSTEAD
+from windlass.contrib.taskiq.unsupported import refuse_name
 
 # The names that transports have for the same results.
 RedisAsyncResultBackend = RedisAsyncClusterResultBackend = AsyncResultBackend
@@ -108,6 +111,4 @@ __all__ = [
 
 
 def __getattr__(name: str) -> NoReturn:
-    if name in INSTEAD:
-        refuse(name, INSTEAD[name])
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    refuse_name(name, __name__)

@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints, overl
 from windlass import Depends
 from windlass.contrib.taskiq.dependencies import is_marked
 from windlass.contrib.taskiq.kicker import AsyncKicker, check_labels
-from windlass.contrib.taskiq.schedules import CreatedSchedule, CronSpec
+from windlass.contrib.taskiq.scheduler.scheduled_task import CreatedSchedule, CronSpec
 from windlass.contrib.taskiq.task import AsyncTaskiqTask
 from windlass.core.context import Context
 

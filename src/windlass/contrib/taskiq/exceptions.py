@@ -5,6 +5,7 @@ from typing import NoReturn
 from windlass.errors import NotSupported, WindlassError
 
 LIBRARY = "taskiq"
+PACKAGE = __name__.rpartition(".")[0]  # subclasses elsewhere are the user's own
 
 
 class TaskiqError(WindlassError):

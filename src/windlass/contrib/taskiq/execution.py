@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from windlass import Cancel, Retry, Snooze
+from windlass.contrib.taskiq.abc.middleware import TaskiqMiddleware, awaited
 from windlass.contrib.taskiq.context import Context
 from windlass.contrib.taskiq.dependencies import Resolution
 from windlass.contrib.taskiq.message import TaskiqMessage
-from windlass.contrib.taskiq.middlewares import TaskiqMiddleware, awaited
 from windlass.contrib.taskiq.parsing import parse_arguments
 from windlass.contrib.taskiq.result import TaskiqResult
 from windlass.contrib.taskiq.state import TaskiqState

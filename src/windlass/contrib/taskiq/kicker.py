@@ -3,11 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
+from windlass.contrib.taskiq.abc.middleware import awaited
 from windlass.contrib.taskiq.exceptions import SendTaskError, refuse
 from windlass.contrib.taskiq.message import TaskiqMessage, label_sent
-from windlass.contrib.taskiq.middlewares import awaited
 from windlass.contrib.taskiq.parsing import plain
-from windlass.contrib.taskiq.schedules import CreatedSchedule, CronSpec, ScheduledTask
+from windlass.contrib.taskiq.scheduler.scheduled_task import (
+    CreatedSchedule,
+    CronSpec,
+    ScheduledTask,
+)
 from windlass.contrib.taskiq.task import AsyncTaskiqTask
 from windlass.errors import WindlassError
 

@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self
 
+from windlass.contrib.taskiq.abc.middleware import TaskiqMiddleware, awaited
 from windlass.contrib.taskiq.events import TaskiqEvents
-from windlass.contrib.taskiq.middlewares import TaskiqMiddleware, awaited
 from windlass.contrib.taskiq.state import TaskiqState
 from windlass.errors import BadOption
 

@@ -3,7 +3,7 @@
 import time
 from typing import Any, Generic, TypeVar
 
-from windlass.contrib.taskiq.backends import AsyncResultBackend
+from windlass.contrib.taskiq.abc.result_backend import AsyncResultBackend
 from windlass.contrib.taskiq.exceptions import (
     ResultGetError,
     ResultIsReadyError,

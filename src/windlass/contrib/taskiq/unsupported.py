@@ -1,6 +1,9 @@
 """Names of taskiq's which are not here, and what to use in their place."""
 
 from collections.abc import Mapping
+from typing import NoReturn
+
+from windlass.contrib.taskiq.exceptions import refuse
 
 INSTEAD: Mapping[str, str] = {
     "PubSubBroker": "each job runs once; enqueue one for each receiver",
@@ -23,3 +26,10 @@ INSTEAD: Mapping[str, str] = {
     "MSGPackSerializer": "the setting serializer='msgpack'",
     "CBORSerializer": "the setting serializer='msgpack'",
 }
+
+
+def refuse_name(name: str, module: str) -> NoReturn:
+    """Say of a name what to use in its place.  Raises: NotSupported; AttributeError, for others."""
+    if name in INSTEAD:
+        refuse(name, INSTEAD[name])
+    raise AttributeError(f"module {module!r} has no attribute {name!r}")

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from taskiq import TaskiqMessage, TaskiqMiddleware, TaskiqResult
+from taskiq import TaskiqResult
+from taskiq.abc.middleware import TaskiqMiddleware
+from taskiq.message import TaskiqMessage
 
 
 class Diary(TaskiqMiddleware):

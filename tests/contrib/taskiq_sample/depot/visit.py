@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from taskiq import TaskiqResult, TaskiqResultTimeoutError, async_shared_broker, gather
+from taskiq.scheduler.scheduled_task import CronSpec
 
 from depot import tasks
 from depot.brokers import broker, timetable
@@ -162,8 +163,9 @@ async def scheduled() -> dict[str, Any]:
     )
     never = await tasks.deliver.schedule_by_time(timetable, now + timedelta(days=1), to="bob")
     await never.unschedule()
+    new_year = CronSpec(minutes=0, hours=3, days=1, months=1, offset="Europe/Berlin")
     often = await tasks.deliver.schedule_by_interval(timetable, 1, "eve")
-    yearly = await tasks.deliver.schedule_by_cron(timetable, "0 3 1 1 *", "dan")
+    yearly = await tasks.deliver.schedule_by_cron(timetable, new_year, "dan")
     at_once = await ended(await yearly.kiq())
     async with asyncio.timeout(WAIT_S):
         while True:

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from windlass.contrib.taskiq.backends import AsyncResultBackend
-from windlass.contrib.taskiq.broker import AnyDecorated, AsyncBroker, shared_tasks
+from windlass.contrib.taskiq.abc.broker import AnyDecorated, AsyncBroker, shared_tasks
+from windlass.contrib.taskiq.abc.result_backend import AsyncResultBackend
 from windlass.contrib.taskiq.decor import AsyncTaskiqDecoratedTask
 from windlass.contrib.taskiq.exceptions import SharedBrokerSendTaskError
 from windlass.contrib.taskiq.kicker import AsyncKicker

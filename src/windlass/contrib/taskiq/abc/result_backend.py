@@ -1,12 +1,14 @@
-"""Where results are: with their jobs; and, of what ran in this process, in its memory."""
+"""Where results are: with their jobs."""
 
-import asyncio
-import time
-from collections import OrderedDict
 from typing import Any, NoReturn
 
 from windlass import App, Job, JobId, ResultTimeout, State
-from windlass.contrib.taskiq.exceptions import ResultGetError, TaskiqResultTimeoutError, refuse
+from windlass.contrib.taskiq.exceptions import (
+    PACKAGE,
+    ResultGetError,
+    TaskiqResultTimeoutError,
+    refuse,
+)
 from windlass.contrib.taskiq.failures import exception_of
 from windlass.contrib.taskiq.message import counts, received
 from windlass.contrib.taskiq.result import TaskiqResult
@@ -16,7 +18,6 @@ from windlass.model.jobs import TERMINAL, Finished, headers_of
 from windlass.model.outcomes import ErrorInfo
 
 NO_ERROR = "Exception"  # of a job that ended badly before it began
-OWN = __name__.rpartition(".")[0]  # subclasses elsewhere are the user's own
 
 
 class AsyncResultBackend:
@@ -46,7 +47,7 @@ class AsyncResultBackend:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if not cls.__module__.startswith(OWN):
+        if not cls.__module__.startswith(PACKAGE):
             refuse("a result backend of your own", "results are in the store of the jobs")
 
     def bind(self, broker: Any) -> None:
@@ -138,36 +139,3 @@ def _seconds(job: Job) -> float:
     if job.started_at is None or job.ended_at is None:
         return 0.0
     return round((job.ended_at - job.started_at).total_seconds(), 2)
-
-
-class InmemoryResultBackend(AsyncResultBackend):
-    """The results of what ran in this process, the newest of them."""
-
-    def __init__(self, max_stored_results: int = 100) -> None:
-        super().__init__()
-        self.max_stored_results = max_stored_results
-        self.results: OrderedDict[str, TaskiqResult[Any]] = OrderedDict()
-
-    def keep(self, task_id: str, result: TaskiqResult[Any]) -> None:
-        """Keep a result, and let the oldest go if there are too many."""
-        if self.max_stored_results != -1 and len(self.results) >= self.max_stored_results:
-            self.results.popitem(last=False)
-        self.results[task_id] = result
-
-    async def is_result_ready(self, task_id: str) -> bool:
-        """Tell whether a task has ended, and with a result."""
-        return task_id in self.results
-
-    async def wait(self, task_id: str, timeout_s: float | None, check_interval_s: float) -> None:
-        """Wait until there is a result.  Raises: TaskiqResultTimeoutError."""
-        until = None if timeout_s is None else time.monotonic() + timeout_s
-        while task_id not in self.results:
-            if until is not None and time.monotonic() > until:
-                raise TaskiqResultTimeoutError(timeout_s)
-            await asyncio.sleep(check_interval_s)
-
-    async def get_result(self, task_id: str, with_logs: bool = False) -> TaskiqResult[Any]:
-        """Return the result of a task that has ended.  Raises: ResultGetError."""
-        if task_id not in self.results:
-            raise ResultGetError(f"there is no result of task {task_id}")
-        return self.results[task_id]

@@ -9,13 +9,13 @@ from msgspec.structs import replace as with_
 
 from windlass import App, JobId, JobNotFound, Retry
 from windlass.config import masked_url
+from windlass.contrib.taskiq.abc.broker import AnyDecorated, AsyncBroker, shared_tasks
+from windlass.contrib.taskiq.abc.result_backend import AsyncResultBackend
 from windlass.contrib.taskiq.attempts import Attempts
-from windlass.contrib.taskiq.backends import AsyncResultBackend
-from windlass.contrib.taskiq.broker import AnyDecorated, AsyncBroker, shared_tasks
 from windlass.contrib.taskiq.decor import payload_only
 from windlass.contrib.taskiq.exceptions import SendTaskError, UnknownTaskError
 from windlass.contrib.taskiq.message import HEADER, Entry, TaskiqMessage, header_of
-from windlass.contrib.taskiq.schedules import schedule_of, scheduled_in
+from windlass.contrib.taskiq.scheduler.scheduled_task import schedule_of, scheduled_in
 from windlass.contrib.taskiq.state import TaskiqState
 from windlass.core.retry import ATTEMPTS_MAX
 from windlass.tasks import AnyTask

@@ -4,11 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from windlass import App
+from windlass.contrib.taskiq.abc.schedule_source import ScheduleSource
 from windlass.contrib.taskiq.exceptions import refuse
-from windlass.contrib.taskiq.schedule_sources import ScheduleSource, StoredScheduleSource
-from windlass.contrib.taskiq.schedules import CronSpec, ScheduledTask
-
-__all__ = ["CronSpec", "ScheduledTask", "TaskiqScheduler"]
+from windlass.contrib.taskiq.schedule_sources import StoredScheduleSource
 
 
 class TaskiqScheduler:

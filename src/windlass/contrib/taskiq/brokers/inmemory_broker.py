@@ -3,6 +3,8 @@
 import asyncio
 import copy
 import inspect
+import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -11,12 +13,53 @@ from functools import partial
 from typing import Any, NoReturn
 from uuid import uuid4
 
-from windlass.contrib.taskiq.backends import AsyncResultBackend, InmemoryResultBackend
-from windlass.contrib.taskiq.broker import AnyDecorated, AsyncBroker
+from windlass.contrib.taskiq.abc.broker import AnyDecorated, AsyncBroker
+from windlass.contrib.taskiq.abc.result_backend import AsyncResultBackend
 from windlass.contrib.taskiq.events import TaskiqEvents
-from windlass.contrib.taskiq.exceptions import NoResultError, Requeued, UnknownTaskError, refuse
+from windlass.contrib.taskiq.exceptions import (
+    NoResultError,
+    Requeued,
+    ResultGetError,
+    TaskiqResultTimeoutError,
+    UnknownTaskError,
+    refuse,
+)
 from windlass.contrib.taskiq.execution import execute, saved
 from windlass.contrib.taskiq.message import TaskiqMessage, counts
+from windlass.contrib.taskiq.result import TaskiqResult
+
+
+class InmemoryResultBackend(AsyncResultBackend):
+    """The results of what ran in this process, the newest of them."""
+
+    def __init__(self, max_stored_results: int = 100) -> None:
+        super().__init__()
+        self.max_stored_results = max_stored_results
+        self.results: OrderedDict[str, TaskiqResult[Any]] = OrderedDict()
+
+    def keep(self, task_id: str, result: TaskiqResult[Any]) -> None:
+        """Keep a result, and let the oldest go if there are too many."""
+        if self.max_stored_results != -1 and len(self.results) >= self.max_stored_results:
+            self.results.popitem(last=False)
+        self.results[task_id] = result
+
+    async def is_result_ready(self, task_id: str) -> bool:
+        """Tell whether a task has ended, and with a result."""
+        return task_id in self.results
+
+    async def wait(self, task_id: str, timeout_s: float | None, check_interval_s: float) -> None:
+        """Wait until there is a result.  Raises: TaskiqResultTimeoutError."""
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while task_id not in self.results:
+            if until is not None and time.monotonic() > until:
+                raise TaskiqResultTimeoutError(timeout_s)
+            await asyncio.sleep(check_interval_s)
+
+    async def get_result(self, task_id: str, with_logs: bool = False) -> TaskiqResult[Any]:
+        """Return the result of a task that has ended.  Raises: ResultGetError."""
+        if task_id not in self.results:
+            raise ResultGetError(f"there is no result of task {task_id}")
+        return self.results[task_id]
 
 
 class InMemoryBroker(AsyncBroker):

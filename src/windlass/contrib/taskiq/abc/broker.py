@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any, ParamSpec, Self, TypeVar, overload
 from uuid import uuid4
 
-from windlass.contrib.taskiq.backends import AsyncResultBackend
+from windlass.contrib.taskiq.abc.result_backend import AsyncResultBackend
 from windlass.contrib.taskiq.decor import AsyncTaskiqDecoratedTask
-from windlass.contrib.taskiq.exceptions import refuse
+from windlass.contrib.taskiq.exceptions import PACKAGE, refuse
 from windlass.contrib.taskiq.lifecycle import Lifecycle
 from windlass.contrib.taskiq.message import Entry, TaskiqMessage
 
@@ -18,8 +18,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Decorated = AsyncTaskiqDecoratedTask[P, R]
 AnyDecorated = AsyncTaskiqDecoratedTask[Any, Any]
-
-OWN = __name__.rpartition(".")[0]  # subclasses elsewhere are the user's own
 
 # Tasks of ``async_shared_broker``, which any broker may send and run.
 shared_tasks: dict[str, AnyDecorated] = {}
@@ -41,7 +39,7 @@ class AsyncBroker(Lifecycle):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if not cls.__module__.startswith(OWN):
+        if not cls.__module__.startswith(PACKAGE):
             refuse("a broker of your own", "jobs are in a store: SQLite or PostgreSQL")
 
     # -- tasks ---------------------------------------------------------------
