@@ -2,7 +2,7 @@
 
 from typing import Any, NoReturn
 
-from windlass import App, Job, JobId, ResultTimeout, State
+from windlass import App, Job, JobId, ResultExpired, ResultTimeout, State
 from windlass.contrib.taskiq.exceptions import (
     PACKAGE,
     ResultGetError,
@@ -122,10 +122,9 @@ class AsyncResultBackend:
         return app
 
     def _value_of(self, ended: Finished) -> Any:
-        app = self._app
-        if ended.expired_at is not None:  # let the handle say what that means
-            return app.job(ended.job_id).value_of(ended)
-        return app.formats.decode_plain(ended.result)
+        if ended.expired_at is not None:
+            raise ResultExpired(ended.job_id, ended.task, ended.expired_at)
+        return self._app.formats.decode_plain(ended.result)
 
     def _labels_of(self, job: Job) -> dict[str, Any]:
         task = self._broker.find_task(job.task)
