@@ -37,7 +37,13 @@ BOOM = ErrorInfo(type="builtins.ValueError", message="boom", traceback="…")
 CLAIM = Claim(JobId("j"), 5, 4, 2, "shop.ship", "default", b"{}")
 
 delays = st.floats(min_value=0, max_value=1e9)
-errors = st.builds(ErrorInfo, type=st.text(min_size=1), message=st.text(), traceback=st.text())
+errors = st.builds(
+    ErrorInfo,
+    type=st.text(min_size=1),
+    message=st.text(),
+    traceback=st.text(),
+    details=st.text(),
+)
 outcomes = st.one_of(
     st.builds(Succeeded, st.none() | st.binary()),
     st.builds(

@@ -12,7 +12,7 @@ from windlass import cron, every
 from windlass.core.occasion import occasion_of
 from windlass.core.planner import SKIPS_MAX, STARTS_MAX, Planned, plan
 from windlass.core.schedules import OverlapName, Schedule, defined
-from windlass.model.jobs import JobId, JobRequest, State
+from windlass.model.jobs import JobId, JobRequest, State, headers_of
 from windlass.model.schedules import (
     DueSchedule,
     RecentJob,
@@ -63,6 +63,16 @@ def outcomes(made: Planned) -> list[tuple[str, int]]:
 
 
 MINUTELY = every(60.0)
+
+
+def test_the_headers_of_a_schedules_call_go_to_each_of_its_jobs() -> None:
+    draft = draft_of(Schedule(MINUTELY), headers=b'{"tenant":"acme"}')
+    made = defined(None, draft, BEGIN)
+    assert made is not None
+    [request] = planned(made.row, BEGIN + MINUTE).plan.requests
+
+    assert headers_of(request.headers)["tenant"] == "acme"
+    assert occasion_of(request.headers) is not None
 
 
 def test_a_tick_on_time_starts_its_job() -> None:

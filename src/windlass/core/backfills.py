@@ -127,7 +127,9 @@ def backfill_requests(
             with_(
                 call,
                 id=new_id(),
-                headers=headers_for(Occasion(row.name, item.fire_at, item.window_start)),
+                headers=headers_for(
+                    Occasion(row.name, item.fire_at, item.window_start), call.headers
+                ),
             ),
         )
         for item in items

@@ -20,9 +20,10 @@ class Occasion(msgspec.Struct, frozen=True):
     window_start: datetime | None = None
 
 
-def headers_for(occasion: Occasion) -> bytes:
-    """Return the headers of a job that a tick starts."""
-    headers = {SCHEDULE: occasion.schedule, FIRE_AT: occasion.fire_at.isoformat()}
+def headers_for(occasion: Occasion, of_call: bytes | None = None) -> bytes:
+    """Return the headers of a job that a tick starts, over those which its schedule gives it."""
+    headers = headers_of(of_call)
+    headers |= {SCHEDULE: occasion.schedule, FIRE_AT: occasion.fire_at.isoformat()}
     if occasion.window_start is not None:
         headers[WINDOW_START] = occasion.window_start.isoformat()
     return msgspec.json.encode(headers)

@@ -191,8 +191,9 @@ class _Deciding:
     def _start(self, tick: Tick) -> None:
         job_id = self._new_id()
         since = tick_before(self._compiled, tick.at) if self._rule.window else None
-        headers = headers_for(Occasion(self._row.name, tick.at, since))
-        self._requests.append(with_(call_of(self._row), id=job_id, headers=headers))
+        call = call_of(self._row)
+        headers = headers_for(Occasion(self._row.name, tick.at, since), call.headers)
+        self._requests.append(with_(call, id=job_id, headers=headers))
         self._live.append(job_id)
         self._fires.append(self._fire(tick, None, job_id))
 

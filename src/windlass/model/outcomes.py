@@ -6,11 +6,15 @@ from windlass.model.jobs import Edge, JobId, JobRequest, Reason, State
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An exception as plain data, with its chain of causes folded into ``traceback``."""
+    """An exception as plain data, with its chain of causes folded into ``traceback``.
+
+    details: what a middleware adds for its own readers, as text of its own making.
+    """
 
     type: str
     message: str
     traceback: str = ""
+    details: str = ""
 
 
 class Succeeded(msgspec.Struct, frozen=True, gc=False, tag=True):

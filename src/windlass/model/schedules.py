@@ -86,7 +86,8 @@ class ScheduleRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class ScheduleDraft(msgspec.Struct, frozen=True, kw_only=True):
     """A schedule as it is declared.
 
-    call:   the request of the job that each tick starts; its id is not used.
+    call:   the request of the job that each tick starts; its id is not used, its headers go to
+            each job.
     origin: ``code`` where it stands beside a task, else who made it.
     """
 

@@ -1,0 +1,1 @@
+"""What taskiq lets be made anew, under the names of its own modules."""

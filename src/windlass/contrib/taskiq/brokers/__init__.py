@@ -1,0 +1,1 @@
+"""Brokers: with a store, in memory, and none yet."""

@@ -1,0 +1,1 @@
+"""Dependencies that taskiq brings along."""

@@ -1,0 +1,9 @@
+"""Serializers: refused, for a setting says how jobs are stored."""
+
+from typing import NoReturn
+
+from windlass.contrib.taskiq.unsupported import refuse_name
+
+
+def __getattr__(name: str) -> NoReturn:
+    refuse_name(name, __name__)

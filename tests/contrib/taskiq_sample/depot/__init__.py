@@ -1,0 +1,1 @@
+"""A depot of parcels: a sample application that uses taskiq as its documentation teaches it."""
