@@ -14,6 +14,7 @@ WindlassError
 │   ├── UnknownSerializer       nothing here reads or writes this format
 │   ├── PickleRefused           a pickle was not written, or not read
 │   ├── LifespanBroke           an app's lifespan raised at its start or at its end
+│   ├── ServiceBroke            a service of the worker raised at its start or at its end
 │   ├── CannotListen            an address cannot be listened at
 │   ├── BadMiddleware           a middleware has none of the shapes there are
 │   ├── SchemaMissing           the store holds no Windlass tables
@@ -105,6 +106,7 @@ from windlass.errors.configuration import (
     PickleRefused,
     SchemaMissing,
     SchemaTooNew,
+    ServiceBroke,
     SqliteOpenTwice,
     SqliteTooOld,
     StoreCorrupt,
@@ -206,6 +208,7 @@ __all__ = [
     "ScheduleNotFound",
     "SchemaMissing",
     "SchemaTooNew",
+    "ServiceBroke",
     "SqliteOpenTwice",
     "SqliteTooOld",
     "StaleError",

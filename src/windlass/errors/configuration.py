@@ -162,6 +162,19 @@ class LifespanBroke(ConfigurationError):
         return f"the lifespan of the app raised at its {self.when}: {self.error}"
 
 
+class ServiceBroke(ConfigurationError):
+    """A service of the worker raised at its start, so nothing was claimed, or at its end."""
+
+    def __init__(self, service: str, when: str, error: str) -> None:
+        super().__init__(service, when, error)
+        self.service = service
+        self.when = when
+        self.error = error
+
+    def __str__(self) -> str:
+        return f"the worker's service {self.service} raised at its {self.when}: {self.error}"
+
+
 class AppNotConnected(ConfigurationError):
     """A web application knows no Windlass app: nobody has connected the two."""
 
