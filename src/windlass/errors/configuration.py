@@ -46,6 +46,21 @@ class BadStoreUrl(ConfigurationError):
         )
 
 
+class BadBroker(ConfigurationError):
+    """No drain reads from the broker of this URL."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(url, why)
+        self.url = url
+        self.why = why
+
+    def __str__(self) -> str:
+        return (
+            f"broker URL {self.url!r}: {self.why}; "
+            "a drain reads from redis://, rediss://, amqp:// and amqps://"
+        )
+
+
 class MissingExtra(ConfigurationError):
     """An optional dependency is not installed."""
 

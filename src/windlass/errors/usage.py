@@ -343,3 +343,17 @@ class ResultTimeout(UsageError, TimeoutError):
             f"job {self.job_id} did not end within {self.timeout_s:g} s (it is {self.state}); "
             "wait longer, or look whether a worker serves its queue"
         )
+
+
+class CeleryStillRuns(UsageError):
+    """What Celery workers have reserved is theirs for as long as they run."""
+
+    def __init__(self, workers: tuple[str, ...]) -> None:
+        super().__init__(workers)
+        self.workers = workers
+
+    def __str__(self) -> str:
+        return (
+            f"Celery workers still answer on this broker: {', '.join(self.workers)}; what they "
+            "have reserved they may be running: stop them all, then ask again"
+        )
