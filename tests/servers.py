@@ -205,11 +205,11 @@ class PgBouncer:
 
 
 class RedisServer:
-    """A Redis of its own, which keeps nothing on disk."""
+    """A Redis of its own, which keeps nothing on disk.   port: default: a free one."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int | None = None) -> None:
         program = program_of("redis-server", "redis-server")
-        self.port = free_port()
+        self.port = port or free_port()
         self._process = subprocess.Popen(
             [program, "--bind", "127.0.0.1", "--port", str(self.port), "--save", "",
              "--appendonly", "no", "--dir", "/tmp"],

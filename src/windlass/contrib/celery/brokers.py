@@ -3,14 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Protocol
 
 from windlass.contrib.celery.messages import Unfit
-from windlass.errors import MissingExtra
+from windlass.errors import BadOption, MissingExtra
 
 try:
     from amqp.exceptions import NotFound
     from kombu import Connection, Consumer, Queue
+    from kombu.exceptions import SerializerNotInstalled
     from kombu.pidbox import Mailbox
     from kombu.serialization import prepare_accept_content
     from kombu.utils.url import maybe_sanitize_url
@@ -52,6 +54,14 @@ class Delivery:
         """Its headers."""
         headers: Mapping[str, Any] = getattr(self.message, "headers", None) or {}
         return headers
+
+    @property
+    def known_by(self) -> str:
+        """What tells it from others, however often it comes."""
+        if isinstance(task_id := self.headers.get("id"), str):
+            return task_id
+        raw: Any = getattr(self.message, "body", None) or getattr(self.place, "raw", b"")
+        return sha256(raw.encode() if isinstance(raw, str) else raw).hexdigest()
 
     def body(self, accept: frozenset[str]) -> Any:
         """Return its body, decoded.   accept: the content types.   Raises: Unfit."""
@@ -99,5 +109,8 @@ Open = Callable[[Sequence[str]], AbstractContextManager[Source]]
 
 
 def content_types(accept: Sequence[str]) -> frozenset[str]:
-    """Return the content types of kombu's serializers, by their names."""
-    return frozenset(prepare_accept_content(accept))
+    """Return the content types of kombu's serializers, by their names.  Raises: BadOption."""
+    try:
+        return frozenset(prepare_accept_content(accept))
+    except SerializerNotInstalled as error:
+        raise BadOption("accept", accept, str(error)) from error

@@ -4,13 +4,20 @@ In each worker of an app, while it runs: ``CeleryDrain("redis://…").join(app)`
 shell: ``python -m windlass.contrib.celery.drain jobs:app --broker redis://… --until-empty``.
 """
 
+import argparse
 import asyncio
+import json
+import logging
+import os
+import pkgutil
+import signal
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from windlass import App, BadOption
+from windlass import App, BadOption, UnavailableError, WindlassError
 from windlass.contrib.celery.brokers import Mailbox, content_types
 from windlass.contrib.celery.connecting import (
     check_broker,
@@ -22,7 +29,7 @@ from windlass.contrib.celery.intake import AnyTask, Intake
 from windlass.contrib.celery.pump import Pump
 from windlass.contrib.celery.redis_source import RedisSource
 from windlass.contrib.celery.report import DrainReport, Ledger, Left
-from windlass.errors import BadBroker, BrokerUnavailable, CeleryStillRuns
+from windlass.errors import AppNotFound, BadBroker, BrokerUnavailable, CeleryStillRuns
 
 __all__ = ["CeleryDrain", "DrainReport", "Left"]
 
@@ -77,7 +84,7 @@ class CeleryDrain:
 
         Raises: TaskNotFound, for a name in ``names``.
         """
-        pump = self._pump(app_of(app), self._ledger, once=False)
+        pump = self._pump(app_of(app), once=False)
         pump.start()
         try:
             yield
@@ -90,17 +97,17 @@ class CeleryDrain:
         Raises: BrokerUnavailable, StoreUnavailable: then what was not taken is in its queue again,
                 or comes back to it; TaskNotFound, for a name in ``names``.
         """
-        ledger = Ledger()
-        pump = self._pump(app_of(app), ledger, once=True)
+        self._ledger = Ledger()
+        pump = self._pump(app_of(app), once=True)
         pump.start()
         try:
             await asyncio.shield(pump.ended)
         finally:
             await pump.stop()
-        return ledger.report()
+        return self.report()
 
     def report(self) -> DrainReport:
-        """Return what became of the messages that workers of this process drain, so far."""
+        """Return what became of the messages: since the last ``until_empty`` here, if any."""
         return self._ledger.report()
 
     def restore_reserved(self) -> int:
@@ -127,13 +134,13 @@ class CeleryDrain:
         except Exception as error:  # whatever kombu and redis raise
             raise BrokerUnavailable(without_password(self._broker), str(error)) from error
 
-    def _pump(self, app: App, ledger: Ledger, *, once: bool) -> Pump:
+    def _pump(self, app: App, *, once: bool) -> Pump:
         return Pump(
             without_password(self._broker),
             self._queues,
             source_of(self._broker, self._options),
             Intake(app, self._names),
-            ledger,
+            self._ledger,
             self._accept,
             once=once,
         )
@@ -145,3 +152,90 @@ def app_of(app: Any) -> App:
     if not isinstance(own, App):
         raise BadOption("app", app, "must be a windlass.App, or have one as its windlass_app")
     return own
+
+
+# -- from a shell ------------------------------------------------------------
+
+
+def main() -> int:
+    """Drain as the command line says, and print a report.
+
+    Exit code: 0, or 1 if anything was left or is reserved by others, 2 for a mistake, 3 if the
+    broker or the store is away.
+    """
+    options = _parser().parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)-7s %(name)s  %(message)s")
+    try:
+        return _drain_as(options)
+    except WindlassError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 3 if isinstance(error, UnavailableError) else 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m windlass.contrib.celery.drain",
+        description="Make jobs of what waits in queues of Celery.  Exit code: 0, or 1 if anything "
+        "was left or is reserved by others, 2 for a mistake, 3 without broker or store.",
+    )
+    add, broker = parser.add_argument, os.environ.get("CELERY_BROKER_URL")
+    add("app", help="the app, or its front end, as module:attribute")
+    add("--broker", metavar="URL", default=broker, required=broker is None,
+        help="as Celery has it; default: CELERY_BROKER_URL")  # fmt: skip
+    add("--queue", action="append", help="of Celery; again for more; default: celery")
+    add("--name", action="append", default=[], metavar="OLD=NEW", help="a task that was renamed")
+    add("--accept", action="append", help="a serializer; again for more; default: json")
+    add("--transport-options", type=json.loads, metavar="JSON", help="as Celery has them")
+    add("--store", metavar="URL", help="of the jobs, over the app's own")
+    add("--restore-reserved", action="store_true",
+        help="first put back what stopped Celery workers had reserved on Redis")  # fmt: skip
+    add("--until-empty", action="store_true", help="end when nothing more can be taken")
+    return parser
+
+
+def _drain_as(options: argparse.Namespace) -> int:
+    sys.path.insert(0, os.getcwd())
+    try:
+        app = app_of(pkgutil.resolve_name(options.app))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise AppNotFound(options.app, f"{type(error).__name__}: {error}") from error
+    if options.store:
+        app.use_store(options.store)
+    drain = CeleryDrain(
+        options.broker,
+        queues=options.queue or ("celery",),
+        names=dict(each.partition("=")[::2] for each in options.name),
+        accept=options.accept or ("json",),
+        transport_options=options.transport_options,
+    )
+    if options.restore_reserved:
+        print(f"put back: {drain.restore_reserved():,}")
+    ended = asyncio.run(_until_told(drain, app, until_empty=options.until_empty))
+    report = drain.report()
+    print("\n".join(report.lines()))
+    if options.until_empty and not ended:
+        print("stopped before the queues were empty")
+        return 1
+    return 1 if report.left or report.reserved else 0
+
+
+async def _until_told(drain: CeleryDrain, app: App, *, until_empty: bool) -> bool:
+    """Drain; tell whether that ended by itself."""
+    task = asyncio.current_task()
+    assert task is not None
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(stop, task.cancel)
+    async with app.session():
+        try:
+            if until_empty:
+                await drain.until_empty(app)
+            else:
+                async with drain.running(app):
+                    await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

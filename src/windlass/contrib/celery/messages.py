@@ -116,7 +116,7 @@ def _follow_up(signature: Any, behind: tuple[FollowUp, ...]) -> FollowUp:
     linked = tuple(_follow_up(each, ()) for each in ([links] if _is_one(links) else links))
     return FollowUp(
         task=name,
-        args=signature.get("args") or (),
+        args=tuple(signature.get("args") or ()),
         kwargs=signature.get("kwargs") or {},
         gets_result=not signature.get("immutable"),
         then=linked + behind,

@@ -84,6 +84,8 @@ class Pump(threading.Thread):
         await asyncio.wait([self.ended], timeout=END_S)
         if not self.ended.done():
             log.error("%s does not answer: what was reserved there comes back later", self._broker)
+        elif (error := self.ended.exception()) is not None and not self._once:
+            log.error("the drain of %s has ended", self._broker, exc_info=error)
 
     def run(self) -> None:
         """Drain; the body of the thread."""
@@ -140,7 +142,9 @@ class Pump(threading.Thread):
                 self._rest(source, again_s)
                 again_s = min(2 * again_s, AGAIN_MAX_S)
                 continue
-            self._ledger.left, self._ledger.reserved = look.left, source.reserved_by_others()
+            if not self._stopping.is_set():  # else it did not see everything
+                self._ledger.left = look.left
+                self._ledger.reserved = source.reserved_by_others()
             if self._once:
                 if not look.taken:
                     return True

@@ -89,6 +89,7 @@ class RedisSource:
             for step in channel.priority_steps
             for queue in queues
         ]
+        self._told: set[bytes] = set()
         self._restored_at = -math.inf
 
     def reserve(self, limit: int) -> list[Delivery]:
@@ -116,7 +117,9 @@ class RedisSource:
             urgency = -int(facts["properties"].get("priority") or 0)
             yield Delivery(queue, place, self._message(facts), urgency)
         for raw in broken:
-            yield Delivery(queue, Place(key, raw, None, 0.0), None)
+            if raw not in self._told:  # it has gone round, and will again
+                self._told.add(raw)
+                yield Delivery(queue, Place(key, raw, None, 0.0), None)
 
     def _message(self, facts: Any) -> Any:
         try:
@@ -144,6 +147,7 @@ class RedisSource:
 
     def put_back(self, deliveries: Sequence[Delivery]) -> None:
         """Give reserved messages back to their queues, behind all that waits there."""
+        self._told.clear()
         by_list: dict[str, list[Place]] = {}
         for place in _places(deliveries):
             by_list.setdefault(place.list, []).append(place)

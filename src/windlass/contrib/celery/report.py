@@ -4,7 +4,6 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 
 from windlass.contrib.celery.brokers import Delivery
 
@@ -79,14 +78,11 @@ class Ledger:
 
     def leave(self, delivery: Delivery, reason: str) -> Left:
         """Tell that a message is left, unless that was told."""
-        headers, message = delivery.headers, delivery.message
-        task_id, task = headers.get("id"), headers.get("task")
+        task_id, task = delivery.headers.get("id"), delivery.headers.get("task")
         left = Left(delivery.queue, _text(task_id), _text(task), reason)
-        body = getattr(message, "body", None) or b""
-        known_by = left.id or sha256(body.encode() if isinstance(body, str) else body).hexdigest()
-        if known_by not in self._told:
+        if delivery.known_by not in self._told:
             log.warning("left in %r: %s of task %s: %s", left.queue, left.id, left.task, reason)
-            self._told[known_by] = None
+            self._told[delivery.known_by] = None
             if len(self._told) > TOLD_MAX:
                 del self._told[next(iter(self._told))]
         return left
