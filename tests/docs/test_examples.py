@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+DATABASE = 9  # of Redis
 BLOCK = re.compile(r"^```python(?P<info>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGES: dict[str, str | None] = {
     "README.md": "jobs:app",
+    "docs/celery-drain.md": "parcels:app",
     "docs/composition.md": "press:app",
     "docs/django.md": None,  # it starts its worker itself
     "docs/fastapi.md": "parcels:app",
@@ -32,6 +34,8 @@ PAGES: dict[str, str | None] = {
     "docs/tutorial.md": "shop:app",
     "docs/worker.md": "studio:app",
 }
+# Pages that need a server of the tests: which variable tells its URL, and which fixture has it.
+SERVERS = {"docs/celery-drain.md": ("CELERY_BROKER_URL", "redis_server")}
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
@@ -51,8 +55,8 @@ def write_files(page: str, folder: Path) -> str:
 
 
 @contextmanager
-def worker(arguments: str, folder: Path) -> Iterator[None]:
-    env = {k: v for k, v in os.environ.items() if not k.startswith("WINDLASS_")}
+def worker(arguments: str, folder: Path, more: dict[str, str]) -> Iterator[None]:
+    env = {k: v for k, v in os.environ.items() if not k.startswith("WINDLASS_")} | more
     with (folder / "worker.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "windlass", "worker", *arguments.split()],
@@ -69,16 +73,23 @@ def worker(arguments: str, folder: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_examples_of_a_page_run_as_they_stand(page: str, tmp_path: Path) -> None:
+def test_the_examples_of_a_page_run_as_they_stand(
+    page: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    more = {}
+    if page in SERVERS:
+        variable, fixture = SERVERS[page]
+        more[variable] = request.getfixturevalue(fixture).url(DATABASE)
     (tmp_path / "script.py").write_text(write_files(page, tmp_path))
     arguments = PAGES[page]
-    with worker(arguments, tmp_path) if arguments else nullcontext():
+    with worker(arguments, tmp_path, more) if arguments else nullcontext():
         done = subprocess.run(
             [sys.executable, "-W", "ignore::RuntimeWarning", "script.py"],
             cwd=tmp_path,
             capture_output=True,
             text=True,
             timeout=120,
+            env=os.environ | more,
         )
 
     log = tmp_path / "worker.log"
