@@ -17,7 +17,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -594,7 +594,7 @@ class App(Registry, Lifetimes):
             target=target,
             observers=self._observers,
             resources=self._held_lifespan,
-            services=self._held_services,
+            services=self._held_services if self._stage is None else nullcontext,
             address=None if health is None else address_of("health", health),
             on_ready=on_ready,
             on_health=on_health,

@@ -46,6 +46,7 @@ class Lifetimes:
         context manager; there may be many, and it may be a decorator.  What it yields is not
         looked at.
         Order:  within the lifespan; started as registered, stopped in reverse.
+        Tests:  on a workbench there are none: what they consume would be lost with it.
         Errors: what its start raises stops the start of the worker: a WindlassError as it is,
                 else ServiceBroke.  So does its end, when everything has stopped.
         Raises: BadOption, for what cannot be called so.
