@@ -342,13 +342,15 @@ async def test_a_drain_that_is_killed_again_and_again_loses_nothing_and_doubles_
 
         while (before := await stored()) < count - 1_000:
             process = drain_in_a_process(shop, app, *options)
-            async with asyncio.timeout(WAIT_S):
-                while await stored() == before:
-                    assert process.poll() is None
-                    await asyncio.sleep(0.005)
-            await asyncio.sleep(random.uniform(0, 0.1))
-            process.kill()
-            process.communicate()
+            try:
+                async with asyncio.timeout(WAIT_S):
+                    while await stored() == before:
+                        assert process.poll() is None
+                        await asyncio.sleep(0.005)
+                await asyncio.sleep(random.uniform(0, 0.1))
+            finally:
+                process.kill()
+                process.communicate()
             kills += 1
         assert kills >= 3
         await asyncio.sleep(SHORT["visibility_timeout"])
