@@ -294,6 +294,23 @@ def test_a_worker_that_cannot_begin_says_why(tmp_path: Path) -> None:
         bench.drain()
 
 
+def test_services_of_the_worker_are_not_held_on_the_bench(tmp_path: Path) -> None:
+    app = App()
+
+    @app.worker_service
+    async def consumer() -> AsyncIterator[None]:
+        raise OSError("it would take from the real queue")
+        yield
+
+    @app.task
+    def task() -> None: ...
+
+    with Workbench(app, tmp_path).running() as bench:
+        task.enqueue()
+
+        assert bench.drain() == 1
+
+
 def test_large_results_stay_on_the_bench_too(tmp_path: Path) -> None:
     app = App("postgresql://nobody@localhost:1/production", large_results="s3://production/jobs")
 

@@ -46,6 +46,21 @@ class BadStoreUrl(ConfigurationError):
         )
 
 
+class BadBroker(ConfigurationError):
+    """No drain reads from the broker of this URL."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(url, why)
+        self.url = url
+        self.why = why
+
+    def __str__(self) -> str:
+        return (
+            f"broker URL {self.url!r}: {self.why}; "
+            "a drain reads from redis://, rediss://, amqp:// and amqps://"
+        )
+
+
 class MissingExtra(ConfigurationError):
     """An optional dependency is not installed."""
 
@@ -160,6 +175,19 @@ class LifespanBroke(ConfigurationError):
 
     def __str__(self) -> str:
         return f"the lifespan of the app raised at its {self.when}: {self.error}"
+
+
+class ServiceBroke(ConfigurationError):
+    """A service of the worker raised at its start, so nothing was claimed, or at its end."""
+
+    def __init__(self, service: str, when: str, error: str) -> None:
+        super().__init__(service, when, error)
+        self.service = service
+        self.when = when
+        self.error = error
+
+    def __str__(self) -> str:
+        return f"the worker's service {self.service} raised at its {self.when}: {self.error}"
 
 
 class AppNotConnected(ConfigurationError):

@@ -1,0 +1,1 @@
+"""Celery: what is left of it on the day of the move."""
