@@ -30,7 +30,7 @@ from windlass.assembly import (
     Scheduling,
     WorkerPlan,
 )
-from windlass.config import load_settings, override_settings
+from windlass.config import load_settings, masked_url, override_settings
 from windlass.core.address import address_of
 from windlass.core.dependencies import Overrides, name_of
 from windlass.core.error_observers import ErrorObserver, ErrorObservers
@@ -46,7 +46,7 @@ from windlass.engine.large_results import LargeResults
 from windlass.engine.observers import Observer, Observers
 from windlass.engine.scheduler import Scheduler
 from windlass.engine.worker import Worker
-from windlass.errors import BadOption
+from windlass.errors import BadOption, OtherStoreInChild
 from windlass.handles import Enqueuer, JobHandle, raise_unless_succeeded
 from windlass.joining import check_joinable, drive_joined, refuse_awaited
 from windlass.lifetimes import Lifetimes
@@ -106,6 +106,7 @@ class App(Registry, Lifetimes):
         self._overrides = Overrides()
         self._error_observers = ErrorObservers()
         self._stage: Stage | None = None
+        self._kept_to: str | None = None
         self._formats = Formats(self.settings.serializer, {}, self.settings.pickle_key)
         self._begin()
         _apps.add(self)
@@ -133,6 +134,13 @@ class App(Registry, Lifetimes):
         self.settings = replace(self.settings, store=url)
         self._is_embedded = is_embedded(url)
         self.setting_sources["store"] = "argument"
+
+    def keep_to_store(self, url: str) -> None:
+        """Refuse any store but this one, a worker's: for its child processes.
+
+        url: without its password, which only the worker knows.
+        """
+        self._kept_to = url
 
     def use_settings(self, **settings: Any) -> None:
         """Take other settings than the sources say; before the first use of this app.
@@ -547,6 +555,9 @@ class App(Registry, Lifetimes):
     def _make_store(self) -> Store:
         if self._stage is not None:
             return self._stage.make_store()
+        own = masked_url(self.settings.store)
+        if self._kept_to not in (None, own):
+            raise OtherStoreInChild(self._kept_to, own)
         return make_store(self.settings.store, self.settings)
 
     def _inline_client(self) -> Client:

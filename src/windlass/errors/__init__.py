@@ -10,6 +10,7 @@ WindlassError
 │   ├── LargeResultsOff         a large result is asked for without that setting
 │   ├── MissingExtra            an optional dependency is not installed
 │   ├── AppNotFound             `module:app` does not lead to an App
+│   ├── OtherStoreInChild       in a child process of a worker the app has another store
 │   ├── AppNotConnected         a web application knows no Windlass app
 │   ├── BadTask                 a task is defined in a way that cannot be kept
 │   ├── UnknownSerializer       nothing here reads or writes this format
@@ -108,6 +109,7 @@ from windlass.errors.configuration import (
     LargeResultsOff,
     LifespanBroke,
     MissingExtra,
+    OtherStoreInChild,
     PickleRefused,
     SchemaMissing,
     SchemaTooNew,
@@ -213,6 +215,7 @@ __all__ = [
     "NotIncluded",
     "NotInjected",
     "NotSupported",
+    "OtherStoreInChild",
     "PayloadTooLarge",
     "PickleRefused",
     "ResultExpired",

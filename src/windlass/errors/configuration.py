@@ -107,6 +107,23 @@ class LargeResultsOff(ConfigurationError):
         )
 
 
+class OtherStoreInChild(ConfigurationError):
+    """In a child process of a worker the app has another store than the worker has."""
+
+    def __init__(self, worker_url: str | None, own_url: str) -> None:
+        super().__init__(worker_url, own_url)
+        self.worker_url = worker_url
+        self.own_url = own_url
+
+    def __str__(self) -> str:
+        return (
+            f"in this child process the app's store is {self.own_url}, but its worker has "
+            f"{self.worker_url}: child processes are given neither WINDLASS_* variables nor "
+            "--store; name the store in the code or in windlass.toml, for instance as "
+            "App(os.environ['DATABASE_URL']), or ask from a task without isolation=\"process\""
+        )
+
+
 class AppNotFound(ConfigurationError):
     """`module:app` does not lead to an App."""
 
