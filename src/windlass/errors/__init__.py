@@ -48,6 +48,7 @@ WindlassError
 │   ├── WouldDeadlock           a blocking call in the event loop that would have to serve it
 │   ├── NotInAttempt            context() was called outside of a running task
 │   ├── NotInjected             a parameter which only an attempt fills was used in a plain call
+│   ├── NotSupported            a front end has no such feature of the other library
 │   ├── ResultExpired           the job's result was kept for a time, which is over
 │   └── ResultTimeout           the job did not end within the time given
 ├── UnavailableError        the operator; trying again may help
@@ -144,6 +145,7 @@ from windlass.errors.usage import (
     NotInAttempt,
     NotIncluded,
     NotInjected,
+    NotSupported,
     PayloadTooLarge,
     ResultExpired,
     ResultTimeout,
@@ -199,6 +201,7 @@ __all__ = [
     "NotInAttempt",
     "NotIncluded",
     "NotInjected",
+    "NotSupported",
     "PayloadTooLarge",
     "PickleRefused",
     "ResultExpired",

@@ -343,3 +343,16 @@ class ResultTimeout(UsageError, TimeoutError):
             f"job {self.job_id} did not end within {self.timeout_s:g} s (it is {self.state}); "
             "wait longer, or look whether a worker serves its queue"
         )
+
+
+class NotSupported(UsageError):
+    """A front end for another library's code has no such feature; it says what to use instead."""
+
+    def __init__(self, library: str, feature: str, instead: str) -> None:
+        super().__init__(library, feature, instead)
+        self.library = library
+        self.feature = feature
+        self.instead = instead
+
+    def __str__(self) -> str:
+        return f"Windlass has no {self.feature} as {self.library} has it; instead: {self.instead}"

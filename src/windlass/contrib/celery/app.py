@@ -1,0 +1,144 @@
+"""The app, as code that uses Celery makes it."""
+
+import logging
+from typing import Any
+from urllib.parse import urlsplit
+
+from windlass.contrib.celery import current
+from windlass.contrib.celery.canvas import Signature, signature
+from windlass.contrib.celery.control import Control
+from windlass.contrib.celery.definitions import Definitions
+from windlass.contrib.celery.exceptions import refuse
+from windlass.contrib.celery.laying import Layout, given
+from windlass.contrib.celery.result import AsyncResult, GroupResult
+
+log = logging.getLogger("windlass.contrib.celery")
+
+_REFUSED = {
+    "start": "windlass worker module:app",
+    "worker_main": "windlass worker module:app",
+    "Worker": "windlass worker module:app",
+    "Beat": "windlass worker module:app --scheduler",
+    "connection": "windlass_app.client()",
+    "amqp": "task_routes and task_queues",
+    "backend": "AsyncResult(id)",
+    "events": "windlass_app.observe(…)",
+    "steps": "windlass_app.lifespan",
+    "log": "logging as you configure it",
+    "bugreport": "windlass check module:app",
+    "oid": "windlass jobs list",
+    "pool": "windlass_app.client()",
+}
+
+
+class Celery(Definitions):
+    """An app with the face of Celery's, whose jobs are those of a Windlass app.
+
+    broker:  a URL of Windlass (``sqlite:///…``, ``postgresql://…``) is the store.  One of Celery
+             says nothing more of where jobs go: then Windlass's settings do (WINDLASS_STORE, …).
+    backend: results are read from the store.
+    windlass: further settings of the Windlass app.
+
+    windlass_app is that app, with all tasks in it; ``windlass worker module:app`` finds it.
+    """
+
+    def __repr__(self) -> str:
+        return f"<Celery {self.main} on Windlass>"
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _REFUSED:
+            refuse(f"app.{name}", _REFUSED[name])
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
+    # -- jobs ----------------------------------------------------------------
+
+    @property
+    def control(self) -> Control:
+        """The way to stop tasks."""
+        return Control(self)
+
+    def signature(self, *args: Any, **kwargs: Any) -> Signature:
+        """Return a signature of a task of this app."""
+        return signature(*args, app=self, **kwargs)
+
+    def send_task(
+        self, name: str, args: Any = None, kwargs: Any = None, **options: Any
+    ) -> AsyncResult:
+        """Enqueue a call of a task by its name; of one that only the workers know, too."""
+        result: AsyncResult = Signature(name, args, kwargs, options, app=self).apply_async()
+        return result
+
+    def enqueue_signature(
+        self, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]
+    ) -> Any:
+        """Store the jobs of a signature, all or none; return its result to be."""
+        self.finalize()
+        ready = given(sig, args, kwargs, options)
+        if self.conf.task_always_eager:
+            return ready.apply()
+        if ready.subtask_type == "chain" and not ready.tasks:
+            return None
+        self._tell_once()
+        inside = current.worker_request()
+        layout = Layout(self) if inside is None else Layout(self, inside.root, inside.id)
+        result = layout.lay(ready)
+        if layout.requests:
+            self.windlass_registry.enqueue_requests(layout.requests)
+        return result
+
+    def _tell_once(self) -> None:
+        """Say where jobs go: loudly, if a broker was given to which they do not go."""
+        if self._is_told:
+            return
+        self._is_told = True
+        store = _without_password(self.windlass_registry.settings.store)
+        if self.celery_broker is None:
+            log.info("the jobs of %r go to %s", self.main, store)
+        else:
+            broker = _without_password(self.celery_broker)
+            log.warning("the jobs of %r go to %s, and no longer to %s", self.main, store, broker)
+
+    def AsyncResult(self, id: str, **options: Any) -> AsyncResult:
+        """Return the result of a job by its id."""
+        return AsyncResult(id, app=self, **options)
+
+    def GroupResult(self, id: str | None = None, results: Any = (), **options: Any) -> GroupResult:
+        """Return the results of a group."""
+        return GroupResult(id, results, app=self, **options)
+
+    def time_limit_of(self, name: str) -> float | None:
+        """Return the time limit of a task, as it was given."""
+        task = self.tasks.get(name)
+        own: float | None = None if task is None else task.time_limit
+        limit: float | None = self.conf.task_time_limit if own is None else own
+        return limit
+
+    def tracks_started(self, name: str) -> bool:
+        """Tell whether a task that runs is to be seen as started."""
+        own = getattr(self.tasks.get(name), "track_started", None)
+        return bool(self.conf.task_track_started if own is None else own)
+
+    def check_stoppable(self, name: str) -> None:
+        """Refuse to stop what runs on a thread.  Raises: NotSupported."""
+        task = self.tasks.get(name)
+        if task is not None and task.isolation != "process":
+            refuse("terminate of a task that runs on a thread",
+                   'worker_pool="prefork", or a time_limit of the task')  # fmt: skip
+
+    def close(self) -> None:
+        """Close what blocking calls have opened.  Idempotent."""
+        if self._app is not None:
+            self._app.close()
+
+    def __enter__(self) -> "Celery":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return url.replace(f":{parts.password}@", ":***@", 1)
