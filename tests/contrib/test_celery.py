@@ -35,10 +35,12 @@ PARTS = [
     "eagerly",
     "failing",
     "handlers",
+    "inline",
     "linking",
     "of_groups",
     "progress",
     "retrying",
+    "scheduled",
     "signatures",
     "timing",
     "values",
@@ -117,12 +119,13 @@ def told(
     app.migrate()
     app.close()
     real = Shop(folder / "real", SHOP_BROKER=broker)
-    celery = ("-m", "celery", "-A", "shop", "worker", "-c", "6", "-Q", "celery,reports")
+    beat = ("-B", "-s", str(folder / "beat"))
+    celery = ("-m", "celery", "-A", "shop", "worker", *beat, "-c", "6", "-Q", "celery,reports")
     fronts = {
         name: Shop(folder / name, SHOP_BROKER="redis://127.0.0.1:1/0", WINDLASS_STORE=url, **QUICK)
         for name, url in {"sqlite": "sqlite:///jobs.db", "postgres": postgres}.items()
     }
-    windlass = ("-m", "windlass", "worker", "shop:app")
+    windlass = ("-m", "windlass", "worker", "shop:app", "--scheduler")
     for front in fronts.values():
         front.change_imports()
     with (

@@ -94,6 +94,7 @@ def calling():
         "queue": orders.facts.apply_async(queue="reports").get(timeout=WAIT)["queue"],
         "default queue": orders.facts.delay().get(timeout=WAIT)["queue"],
         "priority": orders.add.apply_async((1, 1), priority=3).get(timeout=WAIT),
+        "a class": orders.counting.delay(2, y=2).get(timeout=WAIT),
         "called facts": {k: v for k, v in orders.facts(1, a=2).items() if k != "ids"},
     }
 
@@ -178,6 +179,8 @@ def retrying():
         "states": states,
         "while it waits": [sleeping.state, repr(sleeping.result), sleeping.ready()],
         "direct": error_of(lambda: orders.hopeless(True))[:2],
+        "annotated": error_of(lambda: orders.annotated.delay().get(timeout=WAIT)),
+        "at an instant": orders.once_more.delay().get(timeout=WAIT),
     }
 
 
@@ -192,11 +195,13 @@ def timing():
     revoked.revoke()
     by_app = orders.ping.apply_async(countdown=2)
     app.control.revoke(by_app.id)
+    later_step = chain(when.si(), when.si().set(countdown=1)).apply_async()
     soft = orders.patient.delay()
     hard = orders.stuck.delay()
     return {
         "countdown": later.get(timeout=WAIT) - began >= 1,
         "eta": eta.get(timeout=WAIT) - began >= 1,
+        "later step": later_step.get(timeout=WAIT) - later_step.parent.get(timeout=WAIT) >= 1,
         "in time": in_time.get(timeout=WAIT),
         "expired": [*error_of(lambda: expired.get(timeout=WAIT)), expired.state],
         "expired before": [*error_of(lambda: at_an_instant.get(timeout=WAIT)), at_an_instant.state],
@@ -306,11 +311,16 @@ def linking():
     alarms = diary("alarm", "old alarm", count=4)
     for job_id, name in names.items():
         alarms = [line.replace(job_id, name) for line in alarms]
+    of_chain = chain(orders.add.s(1, 1), orders.add.s(5)).apply_async(
+        link=write_down.s("of a chain")
+    )
+    of_chain.get(timeout=WAIT)
     retried = orders.flaky.apply_async((1,), link=write_down.s("after a retry"))
     retried.get(timeout=WAIT)
     return {
         "links": sorted(diary("linked", "one", "si:", "sig", count=4)),
         "errors": sorted(alarms),
+        "of a chain": diary("of a chain"),
         "after a retry": diary("after a retry"),
     }
 
@@ -403,8 +413,11 @@ def asking():
     grouped = group(orders.facts.si(), orders.facts.si()).apply_async()
     in_group = grouped.get(timeout=WAIT)
     ids = told.pop("ids")
+    calls = [((1,), {}), ((1, 2), {"third": 4}), ((), {"first": 1}), ((1,), {"second": 5})]
     return {
         "first": told,
+        "as called": [orders.named.apply_async(a, k).get(timeout=WAIT) for a, k in calls],
+        "in a chain": chain(orders.add.s(1, 1), orders.named.s(second=3)).delay().get(timeout=WAIT),
         "ids": [ids[0] == first.id, ids[1] == first.id, ids[2], ids[3]],
         "chained": [
             second["ids"][0] == chained.id,
@@ -415,8 +428,29 @@ def asking():
     }
 
 
+def inline():
+    app.conf.task_always_eager = True
+    try:
+        job = orders.add.delay(1, 2)
+        return {
+            "value": [job.get(), job.state],
+            "error": error_of(lambda: orders.divide.delay(1, 0).get()),
+            "shared": send.delay("ann").get(),
+            "retried": orders.flaky.delay(1).get()[0],
+            "chain": chain(orders.add.s(1, 1), orders.mul.s(3)).delay().get(),
+            "group": group(orders.add.s(1, 1), orders.add.s(2, 2)).delay().get(),
+            "chord": chord([orders.add.s(1, 1), orders.add.s(2, 2)])(orders.xsum.s()).get(),
+        }
+    finally:
+        app.conf.task_always_eager = False
+
+
+def scheduled():
+    return [sorted(set(diary("note: tick", count=2))), sorted(set(diary("beat tock", count=2)))]
+
+
 PARTS = (calling, values, failing, retrying, timing, composing, of_groups, breaking, linking,
-         signatures, progress, eagerly, handlers, asking)  # fmt: skip
+         signatures, progress, eagerly, handlers, asking, inline, scheduled)  # fmt: skip
 
 
 if __name__ == "__main__":

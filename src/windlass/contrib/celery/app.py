@@ -8,7 +8,7 @@ from windlass.contrib.celery import current
 from windlass.contrib.celery.canvas import Signature, signature
 from windlass.contrib.celery.control import Control
 from windlass.contrib.celery.definitions import Definitions
-from windlass.contrib.celery.exceptions import refuse
+from windlass.contrib.celery.exceptions import ImproperlyConfigured, refuse
 from windlass.contrib.celery.laying import Layout, given
 from windlass.contrib.celery.result import AsyncResult, GroupResult
 
@@ -73,6 +73,8 @@ class Celery(Definitions):
     ) -> Any:
         """Store the jobs of a signature, all or none; return its result to be."""
         self.finalize()
+        if not self._is_final:
+            raise ImproperlyConfigured(f"{sig.task!r} is called while modules are being imported")
         ready = given(sig, args, kwargs, options)
         if self.conf.task_always_eager:
             return ready.apply()

@@ -3,15 +3,16 @@
 import importlib
 import importlib.util
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from windlass import App, BadOption
+from windlass import App, BadOption, Schedule
 from windlass.contrib.celery import current
 from windlass.contrib.celery.builtin import define_built_in
 from windlass.contrib.celery.canvas import Signature
-from windlass.contrib.celery.exceptions import refuse
+from windlass.contrib.celery.exceptions import ImproperlyConfigured, refuse
 from windlass.contrib.celery.registration import register
 from windlass.contrib.celery.registry import Hook, Tasks
 from windlass.contrib.celery.schedules import schedules_of
@@ -51,7 +52,8 @@ class Definitions:
         self._tasks = Tasks()
         self._windlass = dict(windlass or {})
         self._app: App | None = None
-        self._is_final = self._is_told = False
+        self._is_begun = self._is_final = self._is_told = False
+        self._finalizing = threading.RLock()
         self._modules: list[Callable[[], Iterable[str]]] = []
         self._shared_taken = 0
         if broker is not None:
@@ -135,7 +137,7 @@ class Definitions:
         instance.app = self
         self._tasks[instance.name] = instance
         if self._is_final:
-            register(instance, [])
+            self._register(instance, [])
         return instance
 
     @property
@@ -147,27 +149,43 @@ class Definitions:
         return self._tasks
 
     def finalize(self, auto: bool = False) -> None:
-        """Import what ``include`` names, and make all tasks known to workers.  Idempotent."""
+        """Import what ``include`` names, and make all tasks known to workers.  Idempotent.
+
+        Raises: NotSupported, BadOption, BadTask, ImproperlyConfigured; what a module raises.
+        """
         if self._is_final:
             return
-        self._is_final = True
-        try:
-            self.on_configure.send(self)
-            self.on_after_configure.send(self)
-            self._import_modules()
-            define_built_in(self)
-            tasks = self.tasks
-            self.on_after_finalize.send(self)
-            self._take_settings()
-            schedules = schedules_of(self, self.conf.beat_schedule or {})
-            for task in list(tasks.values()):
-                self._annotate(task)
-                if task.windlass_task is None:
-                    register(task, schedules.get(task.name, []))
-        except BaseException:
-            self._is_final = False
-            raise
+        with self._finalizing:
+            if self._is_begun:  # a module that is being imported asks
+                return
+            self._is_begun = True
+            try:
+                self._make_known()
+            except AttributeError as error:  # it would look as if this app lacked something
+                self._is_begun = False
+                raise ImproperlyConfigured(f"the app cannot be put together: {error}") from error
+            except BaseException:
+                self._is_begun = False
+                raise
+            self._is_final = True
         self.conf.used()
+
+    def _make_known(self) -> None:
+        self.on_configure.send(self)
+        self.on_after_configure.send(self)
+        self._import_modules()
+        define_built_in(self)
+        tasks = self.tasks
+        self.on_after_finalize.send(self)
+        self._take_settings()
+        schedules = schedules_of(self, self.conf.beat_schedule or {})
+        for task in list(tasks.values()):
+            self._register(task, schedules.get(task.name, []))
+
+    def _register(self, task: Task, schedules: list[Schedule]) -> None:
+        if task.windlass_task is None:
+            self._annotate(task)
+            register(task, schedules)
 
     def _import_modules(self) -> None:
         for name in (*self.conf.include, *self.conf.imports):

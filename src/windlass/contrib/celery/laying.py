@@ -125,6 +125,8 @@ class Layout:
         task = self._app.tasks.get(sig.task)
         defaults = conf.options_of(sig.task, task)
         options = call_options({**defaults, **sig.options}, conf)
+        if options.errbacks and before is not None and before.is_list:
+            refuse("link_error of the body of a chord", "link_error of the tasks in its header")
         facts = self._facts(options, before, group)
         if task is None:
             request = self._unknown(sig.task, args, kwargs, options, before)

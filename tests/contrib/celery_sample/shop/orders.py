@@ -2,7 +2,7 @@
 
 import os
 import time
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, UTC
 
 from shop.celery import app
 from shop.mail import note
@@ -179,6 +179,39 @@ def facts(self, *args, **kwargs):
         "queue": (request.delivery_info or {}).get("routing_key"),
         "ids": [request.id, request.root_id, request.parent_id, request.group],
     }
+
+
+@app.task(bind=True)
+def named(self, first, second=2, *, third=3):
+    return [list(self.request.args), self.request.kwargs]
+
+
+@app.task(bind=True, default_retry_delay=0)
+def annotated(self):
+    if self.request.retries < 3:
+        raise self.retry(exc=Closed(self.request.retries))
+
+
+@app.task(bind=True)
+def once_more(self):
+    if self.request.retries == 0:
+        raise self.retry(eta=datetime.now(UTC) + timedelta(seconds=0.3))
+    return self.request.retries
+
+
+class Counting(Task):
+    """A task that is a class."""
+
+    name = "shop.counting"
+
+    def __init__(self):
+        self.factor = 3
+
+    def run(self, x, y=1):
+        return [x * y * self.factor, self.name]
+
+
+counting = app.register_task(Counting())
 
 
 @app.task(bind=True)
