@@ -10,28 +10,13 @@ from windlass.contrib.celery.control import Control
 from windlass.contrib.celery.definitions import Definitions
 from windlass.contrib.celery.exceptions import ImproperlyConfigured, refuse
 from windlass.contrib.celery.laying import Layout, given
+from windlass.contrib.celery.refusing import OF_APPS, Refusing
 from windlass.contrib.celery.result import AsyncResult, GroupResult
 
 log = logging.getLogger("windlass.contrib.celery")
 
-_REFUSED = {
-    "start": "windlass worker module:app",
-    "worker_main": "windlass worker module:app",
-    "Worker": "windlass worker module:app",
-    "Beat": "windlass worker module:app --scheduler",
-    "connection": "windlass_app.client()",
-    "amqp": "task_routes and task_queues",
-    "backend": "AsyncResult(id)",
-    "events": "windlass_app.observe(…)",
-    "steps": "windlass_app.lifespan",
-    "log": "logging as you configure it",
-    "bugreport": "windlass check module:app",
-    "oid": "windlass jobs list",
-    "pool": "windlass_app.client()",
-}
 
-
-class Celery(Definitions):
+class Celery(Definitions, Refusing):
     """An app with the face of Celery's, whose jobs are those of a Windlass app.
 
     broker:  a URL of Windlass (``sqlite:///…``, ``postgresql://…``) is the store.  One of Celery
@@ -42,13 +27,10 @@ class Celery(Definitions):
     windlass_app is that app, with all tasks in it; ``windlass worker module:app`` finds it.
     """
 
+    refused = OF_APPS
+
     def __repr__(self) -> str:
         return f"<Celery {self.main} on Windlass>"
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _REFUSED:
-            refuse(f"app.{name}", _REFUSED[name])
-        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
     # -- jobs ----------------------------------------------------------------
 

@@ -8,26 +8,8 @@ from windlass import JobId, JobNotFound, ResultTimeout, State
 from windlass.contrib.celery import current, states
 from windlass.contrib.celery.exceptions import TimeoutError, refuse
 from windlass.contrib.celery.meta import Meta, meta_of
+from windlass.contrib.celery.refusing import OF_RESULTS, Refusing
 
-_REFUSED = {
-    "forget": "the setting retention_s and result_ttl=… of a task say how long results are kept",
-    "then": "link=… of the call, or await windlass_app.job(id).aresult()",
-    "collect": "return the ids of what a task started, or self.replace(…)",
-    "get_leaf": "self.replace(…)",
-    "iterdeps": "windlass jobs list",
-    "graph": "windlass jobs list",
-    "build_graph": "windlass jobs list",
-    "children": "return the ids of what a task started",
-    "on_ready": "link=… of the call",
-    "revoke_by_stamped_headers": "windlass_app.operations.cancel_all(…)",
-    "join_native": "join()",
-    "iter_native": "windlass_app.as_completed(…)",
-    "save": "keep the ids of its results",
-    "restore": "keep the ids of its results",
-    "delete": "the setting retention_s says how long results are kept",
-    "args": "windlass_app.operations.get(id).payload",
-    "kwargs": "windlass_app.operations.get(id).payload",
-}
 _WITHOUT_MEANING = ("interval", "no_ack")  # results are not polled for, nor acknowledged
 
 
@@ -44,15 +26,6 @@ def check_options(options: dict[str, Any]) -> None:
             refuse(f"get({name}=…)", "get(timeout=…, propagate=…)")
 
 
-class Refusing:
-    """What says of each thing that Celery has and it has not, what to use instead."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _REFUSED:
-            refuse(f"{type(self).__name__}.{name}", _REFUSED[name])
-        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
-
-
 class AsyncResult(Refusing):
     """A task by its id: its state, its value, and the way to stop it.
 
@@ -60,6 +33,9 @@ class AsyncResult(Refusing):
              a result made from an id alone.
     ignored: nobody wants the value: ``get`` returns None at once.
     """
+
+    refused = OF_RESULTS
+    TimeoutError = TimeoutError
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ import importlib.util
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, overload
 from urllib.parse import urlsplit
 
 from windlass import App, BadOption, Schedule
@@ -114,7 +114,11 @@ class Definitions:
 
     # -- tasks ---------------------------------------------------------------
 
-    def task(self, *functions: Callable[..., Any], **options: Any) -> Any:
+    @overload
+    def task(self, function: Callable[..., Any], /, **options: Any) -> Task: ...
+    @overload
+    def task(self, /, **options: Any) -> Callable[[Callable[..., Any]], Task]: ...
+    def task(self, /, *functions: Callable[..., Any], **options: Any) -> Any:
         """Register a function as a task; with or without options.
 
         Raises: NotSupported, for an option without a meaning; BadTask, ….
@@ -235,7 +239,7 @@ class Definitions:
         if self._app is None:
             broker = self.conf.broker_url
             store = broker if broker is not None and _is_own(broker) else None
-            self._app = App(store, **self._windlass)
+            self._app = App(**{"store": store, **self._windlass})
         return self._app
 
     @property

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from windlass.contrib.celery import current, states
-from windlass.contrib.celery.async_result import AsyncResult, Refusing, check_options
+from windlass.contrib.celery.async_result import AsyncResult, check_options
 from windlass.contrib.celery.exceptions import TaskRevokedError, TimeoutError
+from windlass.contrib.celery.refusing import OF_GROUPS, Refusing
 
 Result = Any  # an AsyncResult, a GroupResult or an EagerResult
 
@@ -17,6 +18,8 @@ class GroupResult(Refusing):
     id:     of the group.
     parent: the result of what came before it in its composition.
     """
+
+    refused = OF_GROUPS
 
     def __init__(
         self,

@@ -7,19 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self, TypeVar
 
 from windlass.contrib.celery import current
-from windlass.contrib.celery.exceptions import refuse
+from windlass.contrib.celery.refusing import OF_SIGNATURES, Refusing
 
 S = TypeVar("S", bound="type[Signature]")
 
 _kinds: dict[str, "type[Signature]"] = {}
-
-_REFUSED = {
-    "stamp": "send headers, texts by name: sig.set(headers={…})",
-    "stamp_links": "send headers, texts by name: sig.set(headers={…})",
-    "freeze": "the ids are made when it is enqueued: use the result of apply_async()",
-    "election": "windlass.Unique makes repeated calls one job",
-    "flatten_links": "windlass jobs list shows what waits",
-}
 
 
 def kind(name: str) -> Callable[[S], S]:
@@ -39,11 +31,13 @@ def as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-class Signature(dict[str, Any]):
+class Signature(Refusing, dict[str, Any]):
     """A call of a task: its name, its arguments so far, and options of ``apply_async``.
 
     immutable: it is given nothing by the task before it.
     """
+
+    refused = OF_SIGNATURES
 
     def __init__(
         self,
@@ -138,11 +132,6 @@ class Signature(dict[str, Any]):
     def type(self) -> Any:
         """The task.  Raises: NotRegistered."""
         return self.app.tasks[self.task]
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _REFUSED:
-            refuse(f"Signature.{name}", _REFUSED[name])
-        raise AttributeError(f"a signature has no {name!r}")
 
     def __repr__(self) -> str:
         named = [f"{name}={value!r}" for name, value in self.kwargs.items()]

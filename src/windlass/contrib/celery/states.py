@@ -7,6 +7,9 @@ SUCCESS = "SUCCESS"
 FAILURE = "FAILURE"
 REVOKED = "REVOKED"  # it was cancelled, or had expired
 
+# Tasks are never in these; code may name them.
+RECEIVED, REJECTED, IGNORED = "RECEIVED", "REJECTED", "IGNORED"
+
 READY_STATES = frozenset({SUCCESS, FAILURE, REVOKED})
 UNREADY_STATES = frozenset({PENDING, STARTED, RETRY})
 EXCEPTION_STATES = frozenset({RETRY, FAILURE, REVOKED})

@@ -13,18 +13,20 @@ from windlass.contrib.celery.canvas import Signature, chunks, maybe_signature, x
 from windlass.contrib.celery.eager import run_eagerly
 from windlass.contrib.celery.exceptions import MaxRetriesExceededError, Retry, refuse
 from windlass.contrib.celery.meta import OWN_STATE
+from windlass.contrib.celery.refusing import OF_TASKS, Refusing
 from windlass.contrib.celery.request import Request
 from windlass.contrib.celery.values import to_plain
 from windlass.errors import NotInAttempt
 from windlass.model.progress import MESSAGE_LENGTH_MAX
 
 
-class Task:
+class Task(Refusing):
     """A task; as a base class it says for many tasks how they are run, and what follows.
 
     The attributes are the options of ``app.task``; docs/from-celery.md has the table.
     """
 
+    refused = OF_TASKS
     name: str = ""
     app: Any = None
     abstract = True

@@ -16,8 +16,8 @@ MEANT = frozenset({
 # An outcome is always written before a job is let go; errors are always kept; the rest tunes
 # what is not there.
 HARMLESS = frozenset({
-    "abstract", "acks_late", "acks_on_failure_or_timeout", "lazy", "reject_on_worker_lost",
-    "resultrepr_maxsize", "send_events", "shared", "store_eager_result",
+    "abstract", "acks_late", "acks_on_failure", "acks_on_failure_or_timeout", "acks_on_timeout",
+    "lazy", "reject_on_worker_lost", "resultrepr_maxsize", "send_events", "shared",
     "store_errors_even_if_ignored", "trail",
 })  # fmt: skip
 REFUSED: Mapping[str, str] = {
@@ -33,6 +33,8 @@ REFUSED: Mapping[str, str] = {
     "backend": "the store of the app",
     "countdown": "countdown=… of each call",
     "timeout": "time_limit=…",
+    "store_eager_result": "delay() in place of apply()",
+    "retry_on_worker_lost": "nothing: a lost worker's jobs go to another, three times at most",
 }
 
 
@@ -57,7 +59,7 @@ def task_class(app: Any, function: Callable[..., Any], options: Mapping[str, Any
     run = function if options.get("bind") else staticmethod(function)
     facts = {
         "run": run,
-        "name": options.get("name") or f"{_module_of(app, function)}.{function.__name__}",
+        "name": options.get("name") or default_name(app, function),
         "__doc__": function.__doc__,
         "__module__": function.__module__,
         "__wrapped__": run,
@@ -66,6 +68,7 @@ def task_class(app: Any, function: Callable[..., Any], options: Mapping[str, Any
     return type(function.__name__, (base,), {**own, **facts})
 
 
-def _module_of(app: Any, function: Callable[..., Any]) -> str:
+def default_name(app: Any, function: Callable[..., Any]) -> str:
+    """Return the name of a task that was given none; of a script's, under the name of the app."""
     module = function.__module__
-    return str(app.main) if module == "__main__" and app.main else module
+    return f"{app.main if module == '__main__' and app.main else module}.{function.__name__}"
