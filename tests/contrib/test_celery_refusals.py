@@ -17,7 +17,7 @@ import pytest
 from celery.app.defaults import NAMESPACES, flatten
 
 from tests.contrib.beside import worker_of
-from windlass import BadOption, NotEncodable, State
+from windlass import BadOption, NotEncodable, PayloadTooLarge, State
 from windlass.contrib.celery import (
     AsyncResult,
     Celery,
@@ -26,6 +26,7 @@ from windlass.contrib.celery import (
     chain,
     chord,
     group,
+    registration,
     signature,
 )
 from windlass.contrib.celery.failures import exception_of, note_arguments
@@ -93,7 +94,8 @@ REALS: list[tuple[str, Any, set[str]]] = [
      {"TYPES", "append_to_list_option", "extend_list_option", "register_type", "reprcall"}),
     ("task", celery.Task,
      {"OperationalError", "Request", "Strategy", "add_around", "from_config", "send_events",
-      "resultrepr_maxsize", "subtask_from_request", "trail", "typing", "retry_on_worker_lost", "store_eager_result",
+      "resultrepr_maxsize", "subtask_from_request", "trail", "typing", "retry_on_worker_lost",
+      "store_eager_result",
       "store_errors_even_if_ignored", "reject_on_worker_lost", "acks_on_failure",
       "acks_on_failure_or_timeout", "acks_on_timeout"}),
 ]  # fmt: skip
@@ -392,6 +394,30 @@ def test_a_rate_limit_holds_for_the_whole_fleet(app: Celery) -> None:
 
     [limit] = app.windlass_app.specs["seldom"].lanes.limits  # type: ignore[union-attr]
     assert (limit.most, limit.per) == (100, 60.0)  # type: ignore[union-attr]
+
+
+def test_retries_go_on_beyond_what_a_policy_counts(
+    app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registration, "COUNTED_MAX", 2)
+
+    @app.task(name="stubborn", bind=True, max_retries=None)
+    def stubborn(self: Any) -> int:
+        if self.request.retries < 5:
+            raise self.retry(countdown=0)
+        return int(self.request.retries)
+
+    with worker_of(app.windlass_app):
+        value = stubborn.delay().get(timeout=20)
+
+    assert value == 5
+
+
+def test_errbacks_that_are_too_large_to_travel_along_are_refused(app: Celery) -> None:
+    errback = called(app, "total").s(*range(4_000))
+
+    with pytest.raises(PayloadTooLarge, match="headers"):
+        called(app).apply_async((1, 2), link_error=errback)
 
 
 # -- exceptions are made of data, with care -----------------------------------

@@ -95,6 +95,7 @@ def calling():
         "default queue": orders.facts.delay().get(timeout=WAIT)["queue"],
         "priority": orders.add.apply_async((1, 1), priority=3).get(timeout=WAIT),
         "a class": orders.counting.delay(2, y=2).get(timeout=WAIT),
+        "within": [orders.within.delay(1).get(timeout=WAIT), orders.within(0)],
         "called facts": {k: v for k, v in orders.facts(1, a=2).items() if k != "ids"},
     }
 
@@ -196,6 +197,9 @@ def timing():
     by_app = orders.ping.apply_async(countdown=2)
     app.control.revoke(by_app.id)
     later_step = chain(when.si(), when.si().set(countdown=1)).apply_async()
+    endless = orders.endless.delay()
+    diary("began: endless")
+    endless.revoke(terminate=True)
     soft = orders.patient.delay()
     hard = orders.stuck.delay()
     return {
@@ -207,6 +211,7 @@ def timing():
         "expired before": [*error_of(lambda: at_an_instant.get(timeout=WAIT)), at_an_instant.state],
         "revoked": [*error_of(lambda: revoked.get(timeout=WAIT)), revoked.state],
         "by the app": [*error_of(lambda: by_app.get(timeout=WAIT)), by_app.state],
+        "terminated": [error_of(lambda: endless.get(timeout=WAIT))[:2], endless.state],
         "caught": [isinstance(by_app.result, TaskRevokedError), by_app.failed(), by_app.ready()],
         "soft limit": soft.get(timeout=WAIT),
         "hard limit": [error_of(lambda: hard.get(timeout=WAIT)), hard.state],

@@ -60,7 +60,7 @@ def perform(task: Any, request: Request) -> Any:
 def _with_retries(task: Any, request: Request) -> Any:
     """Run a task; what it raises may ask for another attempt by itself."""
     try:
-        return task.run(*request.args, **request.kwargs)
+        return task.call_in_attempt(*request.args, **request.kwargs)
     except (Retry, Replaced):
         raise
     except task.dont_autoretry_for:

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -264,7 +265,10 @@ def _is_own(url: str) -> bool:
 
 
 def _of_django() -> list[str]:
-    if "django" not in sys.modules:
-        raise BadOption("packages", None, "name them: Django is not loaded here")
+    """Return the installed apps of Django, which is set up if nobody has done that."""
+    if "django" not in sys.modules and "DJANGO_SETTINGS_MODULE" not in os.environ:
+        raise BadOption("packages", None, "name them: there is no Django here")
     apps = importlib.import_module("django.apps").apps
+    if not apps.ready:
+        importlib.import_module("django").setup()
     return [config.name for config in apps.get_app_configs()]

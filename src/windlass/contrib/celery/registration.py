@@ -1,6 +1,7 @@
 """From a task of the front end to a task of Windlass."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -88,7 +89,7 @@ def attempt_of(task: Any) -> Callable[..., Any]:
     def attempt(**arguments: Any) -> Any:
         request = request_in(task, context(), arguments)
         try:
-            with _softly_limited(task):
+            with _connections_of_django(), _softly_limited(task):
                 return to_plain(perform(task, request))
         except Replaced as replaced:
             return Replacement(task.app, request, replaced.signature)
@@ -135,6 +136,20 @@ def request_in(task: Any, running: Context, arguments: dict[str, Any]) -> Reques
         delivery_info={"routing_key": running.queue},
         errbacks=facts.get("errbacks") or [],
     )
+
+
+@contextmanager
+def _connections_of_django() -> Iterator[None]:
+    """Where Django is in use, close its connections that are broken or too old, as Celery does."""
+    db = sys.modules.get("django.db")
+    if db is None or not sys.modules["django.conf"].settings.configured:
+        yield
+        return
+    db.close_old_connections()
+    try:
+        yield
+    finally:
+        db.close_old_connections()
 
 
 @contextmanager

@@ -87,6 +87,11 @@ class Task(Refusing):
         with current.running(self, request):
             return self.run(*args, **kwargs)
 
+    def call_in_attempt(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function as an attempt does: by ``__call__`` where a subclass has its own."""
+        has_own = type(self).__call__ is not Task.__call__
+        return self(*args, **kwargs) if has_own else self.run(*args, **kwargs)
+
     def __repr__(self) -> str:
         return f"<@task: {self.name} of {self.app.main}>"
 

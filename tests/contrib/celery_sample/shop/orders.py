@@ -211,6 +211,26 @@ class Counting(Task):
         return [x * y * self.factor, self.name]
 
 
+class InContext(Task):
+    """A task that is called within something, as with a web framework."""
+
+    def __call__(self, *args, **kwargs):
+        return ["within", self.run(*args, **kwargs)]
+
+
+@app.task(base=InContext, bind=True, autoretry_for=(Closed,), default_retry_delay=0)
+def within(self, fails):
+    if self.request.retries < fails:
+        raise Closed(self.request.retries)
+    return self.request.retries
+
+
+@app.task(bind=True, time_limit=60)
+def endless(self):
+    note("began: endless")
+    time.sleep(60)
+
+
 counting = app.register_task(Counting())
 
 
