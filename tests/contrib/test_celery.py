@@ -118,12 +118,14 @@ def told(
     app = App(postgres)
     app.migrate()
     app.close()
-    real = Shop(folder / "real", SHOP_BROKER=broker)
+    real = Shop(folder / "real", SHOP_BROKER=broker, SHOP_POOL="prefork")
     beat = ("-B", "-s", str(folder / "beat"))
-    celery = ("-m", "celery", "-A", "shop", "worker", *beat, "-c", "6", "-Q", "celery,reports")
+    celery = ("-m", "celery", "-A", "shop", "worker", *beat, "-Q", "celery,reports")
+    # One takes its store from Windlass's settings, and one from the code, for its child processes.
+    threads = {"SHOP_BROKER": "redis://127.0.0.1:1/0", "WINDLASS_STORE": "sqlite:///jobs.db"}
     fronts = {
-        name: Shop(folder / name, SHOP_BROKER="redis://127.0.0.1:1/0", WINDLASS_STORE=url, **QUICK)
-        for name, url in {"sqlite": "sqlite:///jobs.db", "postgres": postgres}.items()
+        "sqlite": Shop(folder / "sqlite", SHOP_POOL="threads", **threads, **QUICK),
+        "postgres": Shop(folder / "postgres", SHOP_POOL="prefork", SHOP_BROKER=postgres, **QUICK),
     }
     windlass = ("-m", "windlass", "worker", "shop:app", "--scheduler")
     for front in fronts.values():

@@ -4,6 +4,7 @@ import logging
 from typing import Any
 from urllib.parse import urlsplit
 
+from windlass import App
 from windlass.contrib.celery import current
 from windlass.contrib.celery.canvas import Signature, signature
 from windlass.contrib.celery.control import Control
@@ -39,6 +40,22 @@ class Celery(Definitions, Refusing):
         """The way to stop tasks."""
         return Control(self)
 
+    @property
+    def connected_app(self) -> App:
+        """The app of Windlass, where the store can be told.
+
+        Raises: NotSupported, in a child process that was not told which store that is: the
+                variables WINDLASS_* are not given to child processes.
+        """
+        app, frame = self.windlass_app, current.worker_frame()
+        in_child = frame is not None and frame[0].isolation == "process"
+        if in_child and app.setting_sources["store"] == "default":
+            refuse(
+                "store of which a child process is told by WINDLASS_STORE",
+                'Celery(broker=os.environ["DATABASE_URL"]), or store=… in windlass.toml',
+            )
+        return app
+
     def signature(self, *args: Any, **kwargs: Any) -> Signature:
         """Return a signature of a task of this app."""
         return signature(*args, app=self, **kwargs)
@@ -63,11 +80,11 @@ class Celery(Definitions, Refusing):
         if ready.subtask_type == "chain" and not ready.tasks:
             return None
         self._tell_once()
-        inside = current.worker_request()
-        layout = Layout(self) if inside is None else Layout(self, inside.root, inside.id)
+        inside = current.worker_frame()
+        layout = Layout(self, inside[1].root, inside[1].id) if inside else Layout(self)
         result = layout.lay(ready)
         if layout.requests:
-            self.windlass_registry.enqueue_requests(layout.requests)
+            self.connected_app.enqueue_requests(layout.requests)
         return result
 
     def _tell_once(self) -> None:

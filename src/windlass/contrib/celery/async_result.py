@@ -15,7 +15,7 @@ _WITHOUT_MEANING = ("interval", "no_ack")  # results are not polled for, nor ack
 
 def check_not_joined(disable_sync_subtasks: bool) -> None:
     """Refuse to wait for a task within a task, as Celery does.  Raises: RuntimeError."""
-    if disable_sync_subtasks and current.worker_request() is not None:
+    if disable_sync_subtasks and current.worker_frame() is not None:
         raise RuntimeError("Never call result.get() within a task! Use a chain, a chord or replace")
 
 
@@ -173,7 +173,7 @@ class AsyncResult(Refusing):
 
     def _wait(self, timeout: float | None) -> None:
         try:
-            self.app.windlass_app.wait_for(JobId(self.id), timeout)
+            self.app.connected_app.wait_for(JobId(self.id), timeout)
         except (ResultTimeout, JobNotFound) as error:
             raise TimeoutError("The operation timed out.") from error
 
@@ -209,7 +209,7 @@ class AsyncResult(Refusing):
             if not terminate:
                 return
             self.app.check_stoppable(job.task)
-        self.app.windlass_app.operations.cancel(job.id)
+        self.app.connected_app.operations.cancel(job.id)
 
     def as_tuple(self) -> Any:
         """Return its ids, and those of what came before it, as tuples."""

@@ -58,11 +58,11 @@ def innermost() -> Frame | None:
     return frames[-1] if frames else None
 
 
-def worker_request() -> Request | None:
-    """Return the request of the job that runs here; None outside of jobs."""
-    for _, request in reversed(_frames.get()):
+def worker_frame() -> Frame | None:
+    """Return the task of the job that runs here, and its request; None outside of jobs."""
+    for task, request in reversed(_frames.get()):
         if not request.called_directly and not request.is_eager:
-            return request
+            return task, request
     return None
 
 

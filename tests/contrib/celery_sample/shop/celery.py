@@ -22,6 +22,8 @@ app.conf.update(
     task_routes={"shop.reports.*": {"queue": "reports"}},
     broker_connection_retry_on_startup=True,
     worker_prefetch_multiplier=1,
+    worker_pool=os.environ["SHOP_POOL"],
+    worker_concurrency=6,
     task_annotations={"shop.orders.annotated": {"max_retries": 1}},
     beat_schedule={
         "tick": {"task": "mail.write_down", "schedule": 1.0, "args": ("tick",)},
