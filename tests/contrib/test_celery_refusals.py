@@ -22,15 +22,18 @@ from windlass.contrib.celery import (
     AsyncResult,
     Celery,
     GroupResult,
+    Signature,
     Task,
     chain,
     chord,
+    current,
     group,
     registration,
     signature,
 )
 from windlass.contrib.celery.failures import exception_of, note_arguments
 from windlass.contrib.celery.known_settings import DEFAULTS, HARMLESS, REFUSED
+from windlass.contrib.celery.request import Request
 from windlass.contrib.celery.schedules import crontab
 from windlass.contrib.celery.settings import Conf
 from windlass.contrib.celery.task_options import HARMLESS as HARMLESS_OPTIONS
@@ -205,6 +208,15 @@ def test_exceptions_without_a_meaning_are_refused_where_they_are_imported(name: 
         exec(f"from windlass.contrib.celery.exceptions import {name}")
 
 
+def test_settings_by_their_old_names_are_refused() -> None:
+    class Old:
+        CELERY_TASK_SERIALIZER = "json"
+        BROKER_URL = "redis://127.0.0.1:1/0"
+
+    with pytest.raises(NotSupported, match="small letters"):
+        Conf().load(Old)
+
+
 def test_a_mistyped_setting_is_refused_with_the_one_that_was_meant() -> None:
     with pytest.raises(BadOption, match="task_default_queue"):
         Conf().update(task_defautl_queue="a")
@@ -280,6 +292,26 @@ def test_jobs_name_their_arguments_as_the_function_does(app: Celery) -> None:
     ]
     assert {job.task for job in jobs} == {"add", "total"}
     assert {job.queue for job in jobs} == {"celery"}
+
+
+def test_compositions_survive_json_and_mean_the_same(app: Celery) -> None:
+    add, total = called(app), called(app, "total")
+    wholes: list[Signature] = [
+        add.s(1, 2) | add.s(3),
+        group(add.s(1, 2), add.s(1, 2) | group(add.s(1), add.s(2))),
+        chord([add.s(1, 2), add.s(3, 4)], total.s() | add.si(1, 1)),
+        group(add.s(1, 2)) | total.s(scale=2),
+        add.chunks([(1, 2), (3, 4)], 1) | total.s(),  # at once a chord
+    ]
+    sizes = []
+    for whole in wholes:
+        again = Signature.from_dict(json.loads(json.dumps(whole)), app=app)
+
+        assert (type(again), json.dumps(again)) == (type(whole), json.dumps(whole))
+        before = len(app.windlass_app.operations.jobs())
+        again.apply_async()
+        sizes.append(len(app.windlass_app.operations.jobs()) - before)
+    assert sizes == [2, 4, 4, 2, 3]
 
 
 def test_what_cannot_be_json_is_refused_by_its_name(app: Celery) -> None:
@@ -411,6 +443,27 @@ def test_retries_go_on_beyond_what_a_policy_counts(
         value = stubborn.delay().get(timeout=20)
 
     assert value == 5
+
+
+def test_an_id_of_ones_own_is_taken_once(app: Celery) -> None:
+    called(app).apply_async((1, 2), task_id="the first")
+
+    with pytest.raises(BadOption, match="the first"):
+        called(app).apply_async((3, 4), task_id="the first")
+
+
+def test_a_call_in_a_child_process_that_cannot_know_the_store_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Celery("shop", broker="redis://127.0.0.1:1/0") as app:
+        task = app.task(lambda: None, name="nothing", time_limit=5)
+        app.finalize()
+        request = Request(id="a", called_directly=False)
+        with current.running(task, request), pytest.raises(NotSupported, match="DATABASE_URL"):
+            task.delay()
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_errbacks_that_are_too_large_to_travel_along_are_refused(app: Celery) -> None:

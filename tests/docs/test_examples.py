@@ -19,6 +19,7 @@ PAGES: dict[str, str | None] = {
     "docs/django.md": None,  # it starts its worker itself
     "docs/fastapi.md": "parcels:app",
     "docs/flask.md": "work:app",
+    "docs/from-celery.md": "all_of_it:app",
     "docs/limits.md": "mail:app",
     "docs/dependencies.md": "orders:app",
     "docs/middleware.md": "audit:app",

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 from urllib.parse import urlsplit
 
-from windlass import App
+from windlass import App, BadOption
 from windlass.contrib.celery import current
 from windlass.contrib.celery.canvas import Signature, signature
 from windlass.contrib.celery.control import Control
@@ -83,6 +83,9 @@ class Celery(Definitions, Refusing):
         inside = current.worker_frame()
         layout = Layout(self, inside[1].root, inside[1].id) if inside else Layout(self)
         result = layout.lay(ready)
+        for job_id in layout.own_ids:
+            if AsyncResult(job_id, app=self).exists():
+                raise BadOption("task_id", job_id, "there is a job of this id; ids are for ever")
         if layout.requests:
             self.connected_app.enqueue_requests(layout.requests)
         return result

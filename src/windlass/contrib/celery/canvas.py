@@ -15,6 +15,7 @@ def _signatures(given: tuple[Any, ...]) -> list[Signature]:
     if len(given) == 1 and not isinstance(given[0], Signature):
         given = tuple(given[0].tasks if isinstance(given[0], group) else given[0])
     made = [maybe_signature(each) for each in given]
+    made = [each.group() if isinstance(each, chunks) else each for each in made]
     for each in made:
         if not isinstance(each, Signature):
             raise TypeError(f"{each!r} is no signature: use task.s(…)")
@@ -234,6 +235,17 @@ class chunks(Signature):
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Enqueue it."""
         return self.group().apply_async(**{**self.options, **options})
+
+    def clone(self, args: Any = (), kwargs: Any = None, **options: Any) -> Any:
+        """Return it as a group, with options over its own."""
+        return self.group().set(**{**self.options, **options})
+
+    def apply(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """Run it here and now."""
+        return self.group().apply(**options)
+
+    def __or__(self, other: Any) -> Any:
+        return self.group() | other
 
     def __call__(self, **options: Any) -> Any:
         """Enqueue it."""

@@ -49,6 +49,7 @@ class Layout:
         self._app = app
         self._root, self._parent = root, parent
         self.requests: list[JobRequest] = []
+        self.own_ids: list[JobId] = []  # those that the caller has chosen
 
     def lay(self, sig: Any, before: Before | None = None, group: str | None = None) -> Result:
         """Add the jobs of a signature; return its result to be.
@@ -137,6 +138,8 @@ class Layout:
         else:
             request = self._after(task, sig, options, before, facts)
         job_id = JobId(options.task_id or request.id)
+        if options.task_id:
+            self.own_ids.append(job_id)
         headers = {HEADER: json.dumps(facts)} if facts else {}
         if options.headers:
             headers[OWN_HEADERS] = options.headers

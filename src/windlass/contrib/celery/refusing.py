@@ -103,7 +103,7 @@ OF_APPS = {
     "on_after_fork": "nothing: an app begins anew in each process",
     "pool": "windlass_app.client()",
     "producer_pool": "windlass_app.client()",
-    "select_queues": "windlass worker --queue",
+    "select_queues": "windlass worker --queues",
     "setup_security": "access to the store",
     "start": "windlass worker module:app",
     "steps": "windlass_app.lifespan",

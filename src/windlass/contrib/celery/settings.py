@@ -15,6 +15,7 @@ from windlass.contrib.celery.options import queue_name
 from windlass.core.names import nearest
 
 POOLS = {None: None, "threads": None, "prefork": "process", "processes": "process"}
+OLD_PREFIXES = ("BROKER_", "CELERY_", "CELERYBEAT_", "CELERYD_", "CELERYMON_")
 # In Redis a smaller number goes first, in RabbitMQ a larger one.
 SMALL_FIRST = ("redis", "rediss", "sentinel", "valkey", "valkeys")
 # What is said while tasks are made known to workers.
@@ -53,14 +54,15 @@ class Conf:
         """
         if isinstance(source, str):
             source = _imported(source)
-        pairs = (
-            source if isinstance(source, Mapping) else {n: getattr(source, n) for n in dir(source)}
-        )
         prefix = f"{namespace.upper()}_" if namespace else ""
+        if isinstance(source, Mapping):
+            pairs = dict(source)
+        else:
+            pairs = {name: getattr(source, name) for name in dir(source)}
         for name, value in pairs.items():
             if prefix and name.startswith(prefix):
                 self[name.removeprefix(prefix).lower()] = value
-            elif not prefix and _is_setting(name):
+            elif not prefix and (isinstance(source, Mapping) or _is_setting(name)):
                 self[name] = value
 
     def __setitem__(self, name: str, value: Any) -> None:
@@ -197,5 +199,10 @@ def _imported(name: str) -> Any:
 
 
 def _is_setting(name: str) -> bool:
-    """Tell whether a name of a module is a setting: others may stand beside them."""
+    """Tell whether a name of a module is a setting: others may stand beside them.
+
+    Raises: NotSupported, for a setting by the name that it had before Celery 4.
+    """
+    if name.isupper() and name.startswith(OLD_PREFIXES):
+        refuse(f"setting {name}", "its new name, in small letters, or namespace='CELERY'")
     return name in DEFAULTS or name in HARMLESS or name in REFUSED
