@@ -14,7 +14,7 @@ from windlass.contrib.celery.exceptions import (
     TimeLimitExceeded,
     WorkerLostError,
 )
-from windlass.contrib.celery.failures import exception_of, traceback_of
+from windlass.contrib.celery.failures import exception_of
 from windlass.contrib.celery.request import facts_in
 from windlass.contrib.celery.values import from_plain
 from windlass.core.lifecycle import decode_error, upstream_job
@@ -112,19 +112,19 @@ def _last_failure(app: Any, job: Job) -> tuple[Exception, str]:
     events: Sequence[Any] = app.connected_app.operations.events(job.id)
     told = [event.error for event in events if event.error is not None]
     error = _error_in(told[-1] if told else job.error)
-    return exception_of(error), traceback_of(error)
+    return exception_of(error), error.traceback
 
 
 def _failure(app: Any, job: Job) -> tuple[Exception, str]:
     """Return why a job has failed, as Celery says it."""
     error = _error_in(job.error)
     if job.reason is Reason.TIMEOUT:
-        return TimeLimitExceeded(app.time_limit_of(job.task)), traceback_of(error)
+        return TimeLimitExceeded(app.time_limit_of(job.task)), error.traceback
     if job.reason in LOST:
-        return WorkerLostError(error.message or str(job.reason)), traceback_of(error)
+        return WorkerLostError(error.message or str(job.reason)), error.traceback
     before = upstream_job(error)
     if before is None:
-        return exception_of(error), traceback_of(error)
+        return exception_of(error), error.traceback
     cause = meta_of(app, before)
     why = cause.result if isinstance(cause.result, Exception) else exception_of(error)
     if facts_in(headers_of(job.headers)).get("chord"):

@@ -11,7 +11,7 @@ import windlass
 from windlass import Context, Rate, Schedule, Snooze, context
 from windlass.contrib.celery.attempt import Replaced, perform
 from windlass.contrib.celery.exceptions import Retry, SoftTimeLimitExceeded, refuse
-from windlass.contrib.celery.failures import note_arguments
+from windlass.contrib.celery.failures import carry_arguments
 from windlass.contrib.celery.group_result import GroupResult
 from windlass.contrib.celery.laying import Layout
 from windlass.contrib.celery.request import Request, facts_in, own_headers_in
@@ -94,12 +94,12 @@ def attempt_of(task: Any) -> Callable[..., Any]:
         except Replaced as replaced:
             return Replacement(task.app, request, replaced.signature)
         except Retry as asked:
-            note_arguments(asked)
+            carry_arguments(asked)
             if context().failures >= COUNTED_MAX:
                 raise Beyond(asked.after_s or 0.0) from asked
             raise
         except Exception as error:
-            note_arguments(error)
+            carry_arguments(error)
             raise
 
     attempt.__module__, attempt.__doc__ = task.run.__module__, task.run.__doc__
