@@ -1,8 +1,6 @@
 """The app, as code that uses Celery makes it."""
 
-import logging
 from typing import Any
-from urllib.parse import urlsplit
 
 from windlass import App, BadOption
 from windlass.contrib.celery import current
@@ -13,8 +11,6 @@ from windlass.contrib.celery.exceptions import ImproperlyConfigured, refuse
 from windlass.contrib.celery.laying import Layout, given
 from windlass.contrib.celery.refusing import OF_APPS, Refusing
 from windlass.contrib.celery.result import AsyncResult, GroupResult
-
-log = logging.getLogger("windlass.contrib.celery")
 
 
 class Celery(Definitions, Refusing):
@@ -79,7 +75,8 @@ class Celery(Definitions, Refusing):
             return ready.apply()
         if ready.subtask_type == "chain" and not ready.tasks:
             return None
-        self._tell_once()
+        broker = self.celery_broker
+        self._place.tell(self.windlass_registry, [broker] if broker else [])
         inside = current.worker_frame()
         layout = Layout(self, inside[1].root, inside[1].id) if inside else Layout(self)
         result = layout.lay(ready)
@@ -89,18 +86,6 @@ class Celery(Definitions, Refusing):
         if layout.requests:
             self.connected_app.enqueue_requests(layout.requests)
         return result
-
-    def _tell_once(self) -> None:
-        """Say where jobs go: loudly, if a broker was given to which they do not go."""
-        if self._is_told:
-            return
-        self._is_told = True
-        store = _without_password(self.windlass_registry.settings.store)
-        if self.celery_broker is None:
-            log.info("the jobs of %r go to %s", self.main, store)
-        else:
-            broker = _without_password(self.celery_broker)
-            log.warning("the jobs of %r go to %s, and no longer to %s", self.main, store, broker)
 
     def AsyncResult(self, id: str, **options: Any) -> AsyncResult:
         """Return the result of a job by its id."""
@@ -139,10 +124,3 @@ class Celery(Definitions, Refusing):
 
     def __exit__(self, *raised: object) -> None:
         self.close()
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return url.replace(f":{parts.password}@", ":***@", 1)

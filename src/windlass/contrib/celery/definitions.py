@@ -2,12 +2,12 @@
 
 import importlib
 import importlib.util
+import logging
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, overload
-from urllib.parse import urlsplit
 
 from windlass import App, BadOption, Schedule
 from windlass.contrib.celery import current
@@ -20,8 +20,9 @@ from windlass.contrib.celery.schedules import schedules_of
 from windlass.contrib.celery.settings import Conf
 from windlass.contrib.celery.task import Task
 from windlass.contrib.celery.task_options import task_class
+from windlass.contrib.front_ends.places import Place, store_in
 
-OWN_SCHEMES = ("sqlite", "postgresql", "postgres")
+log = logging.getLogger("windlass.contrib.celery")
 
 # Tasks that were defined for whatever app there will be.
 _shared: list[Callable[[Any], Task]] = []
@@ -53,7 +54,8 @@ class Definitions:
         self._tasks = Tasks()
         self._windlass = dict(windlass or {})
         self._app: App | None = None
-        self._is_begun = self._is_final = self._is_told = False
+        self._is_begun = self._is_final = False
+        self._place = Place(log.log)
         self._finalizing = threading.RLock()
         self._modules: list[Callable[[], Iterable[str]]] = []
         self._shared_taken = 0
@@ -231,16 +233,15 @@ class Definitions:
     @property
     def celery_broker(self) -> str | None:
         """The broker of Celery that was given; None for a URL of Windlass or none at all."""
-        url = self.conf.broker_url
-        return None if url is None or _is_own(url) else url
+        given = self.conf.broker_url
+        urls = ";".join(given) if isinstance(given, list | tuple) else given
+        return None if store_in(urls) else urls or None
 
     @property
     def windlass_registry(self) -> App:
         """The app of Windlass, perhaps without all tasks yet; see ``windlass_app``."""
         if self._app is None:
-            broker = self.conf.broker_url
-            store = broker if broker is not None and _is_own(broker) else None
-            self._app = App(**{"store": store, **self._windlass})
+            self._app = App(**{"store": store_in(self.conf.broker_url), **self._windlass})
         return self._app
 
     @property
@@ -258,10 +259,6 @@ class Definitions:
 def share(make: Callable[[Any], Task]) -> None:
     """Have a task made for each app that there is and will be."""
     _shared.append(make)
-
-
-def _is_own(url: str) -> bool:
-    return urlsplit(url).scheme.partition("+")[0] in OWN_SCHEMES
 
 
 def _of_django() -> list[str]:
