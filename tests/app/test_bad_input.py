@@ -40,6 +40,8 @@ USING: dict[str, tuple[dict[str, Any], str]] = {
     "an endless delay": ({"delay": math.inf}, "must be zero or more, and finite"),
     "a delay as text": ({"delay": "5 minutes"}, "must be a timedelta or a number of seconds"),
     "a delay as truth": ({"delay": True}, "must be a timedelta or a number of seconds"),
+    "a delay beyond what instants can say": ({"delay": 1e12}, "at most a hundred years"),
+    "an expiry beyond what instants can say": ({"expires": 1e300}, "at most a hundred years"),
     "a naive instant": ({"run_at": NOON.replace(tzinfo=None)}, "with a time zone"),
     "an instant as text": ({"run_at": "2030-01-01"}, "must be a datetime"),
     "a delay and an instant": ({"delay": 1, "run_at": NOON}, "either delay or run_at"),

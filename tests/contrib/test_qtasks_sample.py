@@ -142,5 +142,5 @@ def test_the_sample_gives_the_same_with_only_its_imports_changed(
     assert told == real[name]
     assert len(told) > 30
     log = (folder / "worker.log").read_text()
-    assert log.count("is not used") == 1, log
+    assert log.count("not used: redis://:***@127.0.0.1:1/0") == 1, log
     assert "secret" not in log

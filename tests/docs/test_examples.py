@@ -29,6 +29,7 @@ PAGES: dict[str, str | tuple[str, ...] | None] = {
     "docs/from-rq-and-arq.md": ("weather:app", "stations:app --scheduler"),
     "docs/from-qtasks.md": "shop:app",
     "docs/from-taskiq.md": "sorting:broker --scheduler",
+    "docs/from-celery.md": "all_of_it:app",
     "docs/limits.md": "mail:app",
     "docs/dependencies.md": "orders:app",
     "docs/middleware.md": "audit:app",

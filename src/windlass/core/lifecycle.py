@@ -171,6 +171,14 @@ def upstream_error(job: JobId, task: str, state: State, error_type: str | None) 
     return ErrorInfo(UPSTREAM_FAILED, f"job {job} of task {task!r}, which it waited for, {how}")
 
 
+def upstream_job(error: ErrorInfo) -> JobId | None:
+    """Return the job because of which another could not run; None for any other error.  Pure."""
+    if error.type != UPSTREAM_FAILED:
+        return None
+    words = error.message.split(" ", 2)
+    return JobId(words[1]) if len(words) == 3 else None
+
+
 def encode_error(error: ErrorInfo) -> bytes:
     """Encode an error as the stores keep it."""
     return msgspec.json.encode(error)

@@ -11,10 +11,11 @@ Backoff = Literal["exponential", "linear", "fixed"]
 
 ATTEMPTS_DEFAULT = 3
 ATTEMPTS_MAX = 1_000
+SECONDS_MAX = 100 * 366 * 86_400.0  # a century: an instant beyond the year 9999 has no form
 
 
 def seconds_of(option: str, value: Delay) -> float:
-    """Return a duration in seconds; refuse what is negative, infinite or no duration."""
+    """Return a duration in seconds; refuse what is negative, beyond a century or no duration."""
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
     elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -23,6 +24,8 @@ def seconds_of(option: str, value: Delay) -> float:
         raise BadOption(option, value, "must be a timedelta or a number of seconds")
     if not 0 <= seconds < float("inf"):
         raise BadOption(option, value, "must be zero or more, and finite")
+    if seconds > SECONDS_MAX:
+        raise BadOption(option, value, "must be at most a hundred years")
     return seconds
 
 

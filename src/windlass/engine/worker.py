@@ -498,6 +498,7 @@ class Worker:
                 outcome = Cancelled()
             outcome, delay_s = retry_delay_s(spec, outcome, claim.failures, self._chance())
             if isinstance(outcome, Failed):
+                soon_s = delay_s if outcome.after_s is None else outcome.after_s
                 log.warning(
                     "job %s (%s) attempt %d: %s: %s%s",
                     claim.job_id,
@@ -505,7 +506,7 @@ class Worker:
                     claim.attempt,
                     outcome.error.type,
                     outcome.error.message,
-                    "" if delay_s is None else f"; again in {outcome.after_s or delay_s:.3g} s",
+                    "" if delay_s is None else f"; again in {soon_s:.3g} s",
                 )
         self._hand_over(claim, outcome, delay_s, running.began_at, spec.result_ttl_s)
 

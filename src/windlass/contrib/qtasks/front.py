@@ -3,9 +3,9 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, overload
-from urllib.parse import urlsplit
 
 from windlass import App, Notice, NoticeKind
+from windlass.contrib.front_ends.places import store_in
 from windlass.contrib.qtasks.attempts import retry_of
 from windlass.contrib.qtasks.configs import QueueConfig
 from windlass.contrib.qtasks.definitions import check_runnable, defined
@@ -26,7 +26,6 @@ from windlass.contrib.qtasks.state import make_current, shared_tasks
 from windlass.errors import BadOption
 
 T = TypeVar("T")
-STORES = ("sqlite", "postgresql", "postgres")
 
 
 class Front(ABC, Generic[T]):
@@ -51,11 +50,11 @@ class Front(ABC, Generic[T]):
         events: object = None,
     ) -> None:
         refuse_given(broker=(broker, STORE), worker=(worker, WORKER), events=(events, EVENTS))
-        is_store = broker_url is not None and urlsplit(broker_url).scheme in STORES
+        store = store_in(broker_url)
         self.name = name
         self.config = config or QueueConfig()
-        self.windlass_app = App(broker_url if is_store else None, queues=(name,))
-        self.broker_url = None if is_store else broker_url
+        self.windlass_app = App(store, queues=(name,))
+        self.broker_url = None if store else broker_url
         self.tasks: dict[str, TaskExecSchema] = {}
         self.routers: list[Any] = []
         level, form = self.config.logs_default_level_server, self.config.logs_format

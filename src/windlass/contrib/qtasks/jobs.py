@@ -16,7 +16,7 @@ from windlass import (
     State,
 )
 from windlass import Task as NativeTask
-from windlass.config import masked_url
+from windlass.contrib.front_ends.places import Place
 from windlass.contrib.qtasks.found import found_task, stored_task
 from windlass.contrib.qtasks.logs import Logger
 from windlass.contrib.qtasks.plain import plain_call
@@ -48,23 +48,13 @@ class Jobs:
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._app = owner.windlass_app
-        self._was_used = False
+        self._place = Place(lambda level, line: owner.log.log(level, line))
         self._unknown: set[str] = set()
 
     def say_where(self) -> None:
         """Say in one line of the log where the jobs are kept, at the first use."""
-        if self._was_used:
-            return
-        self._was_used = True
-        name, url = self._owner.name, self._owner.broker_url
-        place = f"the tasks of {name!r} are kept in {masked_url(self._app.settings.store)}"
-        if url is None:
-            self._owner.log.info(f"{place} (setting store, WINDLASS_STORE)")
-            return
-        self._owner.log.warning(
-            f"broker_url={masked_url(url)} is not used: {place}, as the setting store "
-            "(WINDLASS_STORE) says; a broker_url sqlite:///… or postgresql://… may say it too"
-        )
+        url = self._owner.broker_url
+        self._place.tell(self._app, [url] if url else [])
 
     # -- storing -------------------------------------------------------------
 

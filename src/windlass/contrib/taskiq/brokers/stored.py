@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace as with_
 
 from windlass import App, JobId, JobNotFound, Retry
-from windlass.config import masked_url
+from windlass.contrib.front_ends.places import Place, store_in
 from windlass.contrib.taskiq.abc.broker import AnyDecorated, AsyncBroker, shared_tasks
 from windlass.contrib.taskiq.abc.result_backend import AsyncResultBackend
 from windlass.contrib.taskiq.attempts import Attempts
@@ -21,7 +21,6 @@ from windlass.core.retry import ATTEMPTS_MAX
 from windlass.tasks import AnyTask
 
 log = logging.getLogger("windlass.taskiq")
-WINDLASS_SCHEMES = ("sqlite:", "postgresql:", "postgres:")
 
 # How often a task runs is for the retry middleware to say, by the labels of each message.
 AS_THE_LABELS_SAY = Retry(ATTEMPTS_MAX, delay=0.0, jitter=0.0)
@@ -49,10 +48,10 @@ class StoredBroker(AsyncBroker):
         **options: Any,
     ) -> None:
         super().__init__(result_backend or AsyncResultBackend(), task_id_generator)
-        own = isinstance(url, str) and url.startswith(WINDLASS_SCHEMES)
-        self._app = App(url) if own else App()
-        self._unused = [*([] if own or url is None else ["the broker's url"]), *options]
-        self._has_told = False
+        store = store_in(url)
+        self._app = App(store)
+        self._unused = [*([] if store or url is None else [str(url)]), *options]
+        self._place = Place(log.log)
         self._queue = queue_name
         attempts = self._attempts = Attempts(self)
         self._app.around_attempt(attempts.around)
@@ -96,13 +95,7 @@ class StoredBroker(AsyncBroker):
 
     def _tell(self) -> None:
         """Say once, in each process, where jobs go, and what is not used."""
-        if self._has_told:
-            return
-        self._has_told = True
-        store, source = masked_url(self._app.settings.store), self._app.setting_sources["store"]
-        unused = f"; not used: {', '.join(self._unused)}" if self._unused else ""
-        level = logging.WARNING if self._unused and source == "default" else logging.INFO
-        log.log(level, "jobs go to %s (setting store, from %s)%s", store, source, unused)
+        self._place.tell(self._app, self._unused)
 
     # -- sending -------------------------------------------------------------
 

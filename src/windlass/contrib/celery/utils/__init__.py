@@ -1,0 +1,1 @@
+"""The place at which code that uses Celery looks for its logger."""
