@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 import subprocess
 import sys
 import warnings
@@ -17,7 +18,7 @@ import pytest
 from celery.app.defaults import NAMESPACES, flatten
 
 from tests.contrib.beside import worker_of
-from windlass import BadOption, NotEncodable, PayloadTooLarge, State
+from windlass import BadOption, JobId, NotEncodable, PayloadTooLarge, State
 from windlass.contrib.celery import (
     AsyncResult,
     Celery,
@@ -38,6 +39,7 @@ from windlass.contrib.celery.task_options import HARMLESS as HARMLESS_OPTIONS
 from windlass.contrib.celery.task_options import MEANT as OPTIONS
 from windlass.contrib.celery.task_options import REFUSED as REFUSED_OPTIONS
 from windlass.core.capture import error_info
+from windlass.core.lifecycle import upstream_error, upstream_job
 from windlass.errors import BadTask, NotSupported
 from windlass.model.outcomes import ErrorInfo
 
@@ -404,6 +406,23 @@ def test_settings_come_from_a_module_with_a_namespace(
     assert set(app.windlass_app.queues()) == {"default", "celery", "post", "sums"}
 
 
+def test_modules_are_discovered_before_the_first_use(
+    app: Celery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("stall", "cellar"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    (tmp_path / "stall" / "tasks.py").write_text(
+        "from windlass.contrib.celery import shared_task\n"
+        "@shared_task\ndef open_up():\n    return 'open'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    app.autodiscover_tasks(["stall", "cellar"])
+
+    assert "stall.tasks" not in sys.modules
+    assert "stall.tasks.open_up" in app.windlass_app.specs
+
+
 def test_the_schedules_of_beat_become_schedules_of_windlass(app: Celery) -> None:
     app.conf.timezone = "Europe/Berlin"
     app.conf.beat_schedule = {
@@ -486,6 +505,19 @@ def test_only_exceptions_that_are_loaded_are_made_and_nothing_is_imported(name: 
     assert isinstance(made, Exception)
     assert type(made).__mro__[1].__name__ == "TaskError"
     assert set(sys.modules) == before
+
+
+def test_what_is_refused_survives_the_way_to_another_process() -> None:
+    refused = NotSupported("celery", "signals", "observers")
+
+    assert str(pickle.loads(pickle.dumps(refused))) == str(refused)
+
+
+def test_the_job_because_of_which_another_failed_is_read_as_it_was_written() -> None:
+    error = upstream_error(JobId("abc"), "a task of mine", State.FAILED, "KeyError")
+
+    assert upstream_job(error) == "abc"
+    assert upstream_job(ErrorInfo("KeyError", "job abc of task")) is None
 
 
 def test_an_error_with_arguments_of_any_kind_is_told(app: Celery) -> None:
