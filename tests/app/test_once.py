@@ -64,7 +64,8 @@ async def test_a_job_cannot_go_on_as_a_task_whose_calls_become_one(store_url: st
     async with working(app):
         with pytest.raises(JobFailed, match="enqueue it inside of the job"):
             await job.aresult(timeout=WAIT_S)
-    jobs = await (await app.client()).jobs()
+        jobs = await (await app.client()).jobs()
+
     assert [each.task for each in jobs] == [publish.name]
 
 
