@@ -113,7 +113,8 @@ def test_the_examples_of_a_page_run_as_they_stand(
         )
 
     log = tmp_path / "worker.log"
-    assert done.returncode == 0, done.stderr + (log.read_text() if workers else "")
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told + (log.read_text() if workers else "")
 
 
 def test_every_page_with_examples_is_executed() -> None:
