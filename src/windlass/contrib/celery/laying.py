@@ -160,7 +160,7 @@ class Layout:
             "parent": parent,
             "group": group,
             "chord": True if before and before.is_list else None,
-            "errbacks": [to_plain(dict(maybe_signature(each))) for each in options.errbacks],
+            "errbacks": [to_plain(dict(_errback(each))) for each in options.errbacks],
         }
         return {name: value for name, value in facts.items() if value}
 
@@ -270,6 +270,13 @@ def _with_errbacks(sig: Signature, errbacks: list[Any]) -> Signature:
     for errback in errbacks:
         sig.link_error(errback)
     return sig
+
+
+def _errback(given: Any) -> Signature:
+    made = maybe_signature(given)
+    if not isinstance(made, Signature):
+        raise TypeError(f"{given!r} is no signature: use task.s(…)")
+    return made
 
 
 def _edges(before: Before, slot: str | None) -> tuple[Edge, ...]:
