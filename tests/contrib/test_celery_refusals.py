@@ -14,11 +14,12 @@ from typing import Any, cast
 import celery
 import celery.canvas
 import celery.result
+import celery.schedules
 import pytest
 from celery.app.defaults import NAMESPACES, flatten
 
 from tests.contrib.beside import worker_of
-from windlass import BadOption, NotEncodable, PayloadTooLarge, State
+from windlass import BadOption, NotEncodable, PayloadTooLarge, State, cron
 from windlass.contrib.celery import (
     AsyncResult,
     Celery,
@@ -405,6 +406,17 @@ def test_settings_come_from_a_module_with_a_namespace(
     assert app.conf.queue_of("add", None) == "sums"
     assert app.conf.queue_of("other", None) == "celery"
     assert set(app.windlass_app.queues()) == {"default", "celery", "post", "sums"}
+
+
+def test_the_parts_of_a_crontab_by_place_and_by_name_are_those_of_celery() -> None:
+    real = celery.schedules.crontab(1, 2, "Monday,thu", "4-5", "January")
+    parts = [real._orig_minute, real._orig_hour, real._orig_day_of_month,
+             real._orig_month_of_year, real._orig_day_of_week]  # fmt: skip
+    ours = crontab(1, 2, "Monday,thu", "4-5", "January")
+
+    assert ours.expression == "1 2 4-5 jan mon,thu"
+    assert [str(part).lower() for part in parts] == ["1", "2", "4-5", "january", "monday,thu"]
+    assert cron(ours.expression, days="both") == ours.trigger("UTC")
 
 
 def test_the_schedules_of_beat_become_schedules_of_windlass(app: Celery) -> None:
