@@ -414,6 +414,7 @@ def test_all_of_it_works_where_the_library_is_not_installed(tmp_path: Path) -> N
         "from windlass.contrib.qtasks import QueueTasks\n"
         "from windlass.contrib.qtasks.asyncio import QueueTasks as AsyncQueueTasks\n"
         "from windlass.contrib.qtasks import executors, results, schemas\n"
+        "from windlass.contrib.qtasks.utils import get_app, shared_task\n"
         f"app = QueueTasks('alone', 'sqlite:///{tmp_path}/jobs.db')\n"
         "print(app.add_task('anything').status)\n"
     )
@@ -435,6 +436,7 @@ REFUSED = {
     "plugins.AsyncState": "around_attempt",
     "plugins.states.AsyncState": "database",
     "tests.SyncTestCase": "windlass.testing",
+    "utils.AsyncTaskUtils": "windlass.chain",
 }
 
 
@@ -465,7 +467,6 @@ def test_an_import_of_what_is_not_there_says_what_is(path: str) -> None:
         ("result_statuses_end", lambda app: setattr(app.config, "result_statuses_end", ["new"])),
         ("scope='broker'", lambda app: Depends(print, scope="broker")),
         ("plugin_error", lambda app: app.task(print).ctx.plugin_error()),
-        ("AsyncTaskUtils", lambda app: __import__("windlass").contrib.qtasks.AsyncTaskUtils),
     ],
 )
 def test_a_feature_that_is_not_there_refuses_by_name(feature: str, use: Any) -> None:
