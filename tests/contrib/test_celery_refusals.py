@@ -247,6 +247,7 @@ def test_it_works_where_neither_celery_nor_kombu_is_installed(tmp_path: Path) ->
         "import sys; sys.modules.update(celery=None, kombu=None, billiard=None, vine=None)\n"
         "from windlass.contrib.celery import Celery, shared_task, chain\n"
         "from windlass.contrib.celery.result import AsyncResult\n"
+        "from windlass.contrib.celery.app.task import Task\n"
         "from windlass.contrib.celery.utils.log import get_task_logger\n"
         "app = Celery('a', broker='sqlite:///jobs.db')\n"
         "@shared_task\n"
