@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers import PgBouncer, PostgresServer, RedisServer
+from tests.servers import PgBouncer, PostgresServer, RabbitServer, RedisServer
 from windlass import App
 
 _NUMBERS = itertools.count(1)
@@ -56,6 +56,14 @@ def pgbouncer(postgres_server: PostgresServer) -> Iterator[PgBouncer]:
 def redis_server() -> Iterator[RedisServer]:
     """A Redis server which the tests share; each flushes what it uses."""
     server = RedisServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def rabbit_server() -> Iterator[RabbitServer]:
+    """A RabbitMQ server which the tests share; each names queues of its own."""
+    server = RabbitServer()
     yield server
     server.close()
 

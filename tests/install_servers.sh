@@ -12,6 +12,9 @@ fi
 if ! command -v redis-server >/dev/null; then
     missing="$missing redis-server"
 fi
+if ! command -v rabbitmq-server >/dev/null && [ ! -x /usr/sbin/rabbitmq-server ]; then
+    missing="$missing rabbitmq-server"
+fi
 [ -z "$missing" ] && exit 0
 
 as_root=""

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import kombu
 import psutil
 import psycopg
 import pytest
@@ -204,11 +205,11 @@ class PgBouncer:
 
 
 class RedisServer:
-    """A Redis of its own, which keeps nothing on disk."""
+    """A Redis of its own, which keeps nothing on disk.   port: default: a free one."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int | None = None) -> None:
         program = program_of("redis-server", "redis-server")
-        self.port = free_port()
+        self.port = port or free_port()
         self._process = subprocess.Popen(
             [program, "--bind", "127.0.0.1", "--port", str(self.port), "--save", "",
              "--appendonly", "no", "--dir", "/tmp"],
@@ -240,6 +241,96 @@ class RedisServer:
                     if self._process.poll() is not None or time.monotonic() > end:
                         raise RuntimeError("redis-server did not start") from error
                     time.sleep(0.02)
+
+
+class RabbitServer:
+    """A RabbitMQ of its own, with a port mapper (epmd) of its own; both end with it."""
+
+    def __init__(self) -> None:
+        server = program_of("rabbitmq-server", "rabbitmq-server", "/usr/sbin")
+        epmd = program_of("epmd", "erlang-base")
+        behind = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's own changes the user
+        self._program = str(behind) if behind.exists() else server
+        self.port, names_port, peer_port = free_port(), free_port(), free_port()
+        self._folder = private_folder("windlass-rabbit-")
+        for name in ("plugins", "rabbitmq.conf"):
+            (self._folder / name).write_text("[]." if name == "plugins" else "")
+        self._env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self._folder),  # the cookie of Erlang
+            "ERL_EPMD_PORT": str(names_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_CONF_ENV_FILE": str(self._folder / "no-env.conf"),
+            "RABBITMQ_CONFIG_FILE": str(self._folder / "rabbitmq.conf"),
+            "RABBITMQ_NODENAME": f"windlass{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(peer_port),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_MNESIA_BASE": str(self._folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self._folder / "log"),
+            "RABBITMQ_PID_FILE": str(self._folder / "pid"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(self._folder / "config"),
+            "RABBITMQ_SCHEMA_DIR": str(self._folder / "schema"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._folder / "plugins"),
+        }
+        self._epmd = self._popen(epmd, "-port", str(names_port), "-address", "127.0.0.1")
+        self._process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.close)
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """Return the URL of its one virtual host."""
+        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    def start(self) -> None:
+        """Start the server and wait until it answers; what was durable is there again."""
+        assert self._process is None, "it runs already"
+        self._process = self._popen(self._program)
+        end = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                with kombu.Connection(self.url, connect_timeout=2) as connection:
+                    connection.connect()
+                return
+            except OSError as error:
+                if self._process.poll() is not None or time.monotonic() > end:
+                    log = (self._folder / "output").read_text(errors="replace")[-4_000:]
+                    raise RuntimeError(f"RabbitMQ did not start\n{log}") from error
+                time.sleep(0.1)
+
+    def kill(self) -> None:
+        """Kill the server with SIGKILL."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        family = psutil.Process(process.pid).children(recursive=True)  # the script's own Erlang
+        process.kill()
+        process.wait(START_TIMEOUT_S)
+        for child in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        psutil.wait_procs(family, START_TIMEOUT_S)
+
+    def close(self) -> None:
+        """End the server and its port mapper and delete its data.  Idempotent."""
+        self.kill()
+        self._epmd.kill()
+        self._epmd.wait(START_TIMEOUT_S)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        atexit.unregister(self.close)
+
+    def _popen(self, *command: str) -> subprocess.Popen[bytes]:
+        with (self._folder / "output").open("ab") as output:
+            return subprocess.Popen(
+                [*as_postgres(), *command],
+                cwd=self._folder,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
 
 
 def postgres_programs() -> Path:

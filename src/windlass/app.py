@@ -1,7 +1,6 @@
 """The app: the user's registry of tasks, bound to a store."""
 
 import asyncio
-import inspect
 import os
 import random
 import threading
@@ -18,7 +17,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,14 +25,12 @@ from typing import Any, TypeVar
 
 from windlass.assembly import (
     Assembly,
-    Lifespan,
     SchedulerAssembly,
     SchedulerPlan,
     Scheduling,
     WorkerPlan,
-    held_lifespan,
 )
-from windlass.config import load_settings, override_settings
+from windlass.config import load_settings, masked_url, override_settings
 from windlass.core.address import address_of
 from windlass.core.dependencies import Overrides, name_of
 from windlass.core.error_observers import ErrorObserver, ErrorObservers
@@ -49,9 +46,10 @@ from windlass.engine.large_results import LargeResults
 from windlass.engine.observers import Observer, Observers
 from windlass.engine.scheduler import Scheduler
 from windlass.engine.worker import Worker
-from windlass.errors import BadOption
+from windlass.errors import BadOption, OtherStoreInChild
 from windlass.handles import Enqueuer, JobHandle, raise_unless_succeeded
 from windlass.joining import check_joinable, drive_joined, refuse_awaited
+from windlass.lifetimes import Lifetimes
 from windlass.model.health import Health
 from windlass.model.jobs import Finished, JobId, JobRequest
 from windlass.model.notices import Notice, NoticeKind
@@ -68,7 +66,6 @@ R = TypeVar("R")
 T = TypeVar("T")
 OB = TypeVar("OB", bound=Observer)
 EO = TypeVar("EO", bound=ErrorObserver)
-LS = TypeVar("LS", bound=Lifespan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +84,7 @@ _apps: "weakref.WeakSet[App]" = weakref.WeakSet()
 _left_to_parents: list[object] = []
 
 
-class App(Registry):
+class App(Registry, Lifetimes):
     """A registry of tasks, and the way to the store that keeps their jobs.
 
     store:    a URL, ``sqlite:///file.db`` or ``postgresql://…``; without it the setting
@@ -102,13 +99,14 @@ class App(Registry):
         overrides = {**settings, **({} if store is None else {"store": store})}
         self.settings, self.setting_sources = load_settings(overrides, os.environ, Path.cwd())
         self._is_embedded = is_embedded(self.settings.store)
-        super().__init__()
+        Registry.__init__(self)
+        Lifetimes.__init__(self)
         self._around_enqueue_of: dict[str, Sequence[EnqueueMiddleware]] = {}
         self._observers = Observers()
-        self._lifespan: Lifespan | None = None
         self._overrides = Overrides()
         self._error_observers = ErrorObservers()
         self._stage: Stage | None = None
+        self._kept_to: str | None = None
         self._formats = Formats(self.settings.serializer, {}, self.settings.pickle_key)
         self._begin()
         _apps.add(self)
@@ -136,6 +134,13 @@ class App(Registry):
         self.settings = replace(self.settings, store=url)
         self._is_embedded = is_embedded(url)
         self.setting_sources["store"] = "argument"
+
+    def keep_to_store(self, url: str) -> None:
+        """Refuse any store but this one, a worker's: for its child processes.
+
+        url: without its password, which only the worker knows.
+        """
+        self._kept_to = url
 
     def use_settings(self, **settings: Any) -> None:
         """Take other settings than the sources say; before the first use of this app.
@@ -205,22 +210,6 @@ class App(Registry):
         self._formats = replace(self._formats, own={**own, checked.name: checked})
         for spec in self._specs.values():
             spec.signature.use(self._formats)
-
-    def lifespan(self, resources: LS) -> LS:
-        """Make what the attempts of one worker share; may be a decorator.
-
-        ``async def () -> AsyncIterator``, which yields once: what stands before ``yield`` runs
-        before a worker claims anything, what follows runs when its last attempt has ended.
-        What it yields is ``context().state``, but not in child processes.
-        Raises: BadOption, for another shape, or if there is one already.
-        """
-        yields: bool = inspect.isasyncgenfunction(resources)  # as a plain bool it narrows no type
-        if not yields:
-            raise BadOption("lifespan", resources, "must be an async function which yields once")
-        if self._lifespan is not None:
-            raise BadOption("lifespan", resources, "there is one already; make one of the two")
-        self._lifespan = resources
-        return resources
 
     @contextmanager
     def override(self, dependency: Callable[..., Any], other: Callable[..., Any]) -> Iterator[None]:
@@ -566,6 +555,9 @@ class App(Registry):
     def _make_store(self) -> Store:
         if self._stage is not None:
             return self._stage.make_store()
+        own = masked_url(self.settings.store)
+        if self._kept_to not in (None, own):
+            raise OtherStoreInChild(self._kept_to, own)
         return make_store(self.settings.store, self.settings)
 
     def _inline_client(self) -> Client:
@@ -610,7 +602,8 @@ class App(Registry):
             slots=self.settings.concurrency if concurrency is None else concurrency,
             target=target,
             observers=self._observers,
-            resources=partial(held_lifespan, self._lifespan),
+            resources=self._held_lifespan,
+            services=self._held_services if self._stage is None else nullcontext,
             address=None if health is None else address_of("health", health),
             on_ready=on_ready,
             on_health=on_health,

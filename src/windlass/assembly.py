@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 
 from windlass.config import Settings
-from windlass.core.capture import type_name
 from windlass.core.tasks import Isolation, TaskSpec
 from windlass.engine.blob_upkeep import BlobUpkeep
 from windlass.engine.components import Components
@@ -28,7 +27,6 @@ from windlass.engine.schedules import ScheduleClient
 from windlass.engine.watch import Watch
 from windlass.engine.watchdog import Watchdog
 from windlass.engine.worker import Worker, WorkerOptions
-from windlass.errors import LifespanBroke
 from windlass.executors.usage import rss_bytes
 from windlass.model.health import Health
 from windlass.model.jobs import JobId, WorkerId
@@ -56,29 +54,6 @@ class Scheduling:
     drafts: Sequence[ScheduleDraft]
     tasks: Collection[str]
     new_job_id: Callable[[], JobId]
-
-
-Lifespan = Callable[[], AsyncIterator[Any]]
-
-
-@asynccontextmanager
-async def held_lifespan(lifespan: Lifespan | None) -> AsyncIterator[Any]:
-    """Hold what a lifespan has made.  Raises: LifespanBroke."""
-    if lifespan is None:
-        yield None
-        return
-    resources = AsyncExitStack()
-    try:
-        state = await resources.enter_async_context(asynccontextmanager(lifespan)())
-    except Exception as error:
-        raise LifespanBroke("start", f"{type_name(type(error))}: {error}") from error
-    try:
-        yield state
-    finally:
-        try:
-            await resources.aclose()
-        except Exception as error:
-            raise LifespanBroke("end", f"{type_name(type(error))}: {error}") from error
 
 
 async def made_scheduler(
@@ -189,6 +164,7 @@ class WorkerPlan:
     make_store: makes the store, unopened.
     specs:     returns the tasks, in the app's middleware.
     resources: holds what the attempts share, and yields it.
+    services:  holds what the worker does besides.
     address:   of the health endpoint; None for none.
     on_ready:  called with the worker before it begins.
     on_health: called again and again, in a thread, with the health of the process.
@@ -203,6 +179,7 @@ class WorkerPlan:
     target: str | None
     observers: Observers
     resources: Callable[[], AbstractAsyncContextManager[Any]]
+    services: Callable[[], AbstractAsyncContextManager[None]]
     address: tuple[str, int] | None
     on_ready: Callable[[Worker], object] | None
     on_health: Sequence[Callable[[Health], object]]
@@ -214,7 +191,7 @@ class Assembly:
     """A worker with all it stands on.
 
     Start: watch (health endpoint, systemd), store, large results, resources (the app's lifespan),
-           dependencies, executors, scheduler, worker.   Stop: the reverse.
+           services, dependencies, executors, scheduler, worker.   Stop: the reverse.
     A part may be replaced before the start; its place in the order stays.
     """
 
@@ -227,6 +204,7 @@ class Assembly:
                 ("store", self._opened_store),
                 ("large results", self._kept_large_results),
                 ("resources", self._held_resources),
+                ("services", self._held_services),
                 ("dependencies", self._shared_dependencies),
                 ("executors", self._started_executors),
                 ("scheduler", self._running_scheduler),
@@ -283,6 +261,11 @@ class Assembly:
     @asynccontextmanager
     async def _held_resources(self) -> AsyncIterator[None]:
         async with self._plan.resources() as self._state:
+            yield
+
+    @asynccontextmanager
+    async def _held_services(self) -> AsyncIterator[None]:
+        async with self._plan.services():
             yield
 
     @asynccontextmanager

@@ -49,9 +49,13 @@ class Composition(Continuation, Generic[R_co]):
         unfolding = Unfolding()
         ends = self.unfold(unfolding, None)
         for request in unfolding.requests:
-            if request.once is not None and request.once.kind == "key":
+            if request.once is None:
+                continue
+            if request.once.kind == "key":
                 why = "a call that a job goes on as takes no idempotency key: it is made once"
-                raise BadComposition("a call", request.task, why)
+            else:  # what became of it would stand for other calls, or another call for it
+                why = "a job cannot go on as a task with `once`: enqueue it inside of the job"
+            raise BadComposition("a call", request.task, why)
         if isinstance(ends, tuple):
             return Continued(tuple(unfolding.requests), ends, is_list=True)
         return Continued(tuple(unfolding.requests), (ends,))

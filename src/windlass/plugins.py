@@ -123,6 +123,7 @@ def _make_executor(
                 environ=environ,
                 clock=SystemClock(),
                 recycle_after_jobs=settings.recycle_after_jobs or None,
+                store_url=masked_url(settings.store),
             )
 
 

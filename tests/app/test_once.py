@@ -3,8 +3,10 @@
 import asyncio
 from itertools import pairwise
 
+import pytest
+
 from tests.app.live import WAIT_S, quick_app, running, working
-from windlass import Debounce, Throttle, Unique
+from windlass import Debounce, JobFailed, Throttle, Unique, continue_as
 
 
 async def test_a_debounced_task_runs_the_last_call(store_url: str) -> None:
@@ -46,6 +48,25 @@ async def test_a_throttled_task_starts_once_in_each_span(store_url: str) -> None
     assert (ran[0], ran[-1]) == (0, 11)
     assert len(ran) <= 4
     assert all(b - a > 0.3 for a, b in pairwise(starts))
+
+
+async def test_a_job_cannot_go_on_as_a_task_whose_calls_become_one(store_url: str) -> None:
+    app = quick_app(store_url)
+
+    @app.task(once=Throttle(per=60))
+    def index() -> None: ...
+
+    @app.task
+    def publish() -> None:
+        return continue_as(index.bind())
+
+    job = await publish.aenqueue()
+    async with working(app):
+        with pytest.raises(JobFailed, match="enqueue it inside of the job"):
+            await job.aresult(timeout=WAIT_S)
+        jobs = await (await app.client()).jobs()
+
+    assert [each.task for each in jobs] == [publish.name]
 
 
 async def test_a_unique_task_has_one_live_job_for_each_key(store_url: str) -> None:

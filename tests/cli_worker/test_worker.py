@@ -4,10 +4,11 @@ import signal
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from tests.cli_worker.commands import Command, Site, eventually
-from windlass.model.jobs import JobId, JobRequest, State
+from windlass.model.jobs import Job, JobId, JobRequest, State
 
 
 def enqueue(site: Site, task: str) -> JobId:
@@ -106,6 +107,48 @@ def test_a_burst_works_off_what_waits_and_ends_with_code_0(site: Site) -> None:
 
     assert worker.process.wait(20) == 0, worker.output
     assert state_of(site, job_id) is State.SUCCEEDED
+
+
+CALLING = """
+import os
+from windlass import App
+
+app = App(os.environ.get("DATABASE", "sqlite:///own.db"))
+
+@app.task(name="call", isolation="process")
+def call() -> str:
+    return str(answer.enqueue().id)
+
+@app.task(name="answer")
+def answer() -> None: ...
+"""
+
+
+def enqueue_from_a_child(site: Site) -> Job:
+    site.write(CALLING)
+    request = JobRequest(id=site.app.new_job_id(), task="call", queue="default", payload=b"{}")
+    [job_id] = site.app.enqueue_requests([request])
+    worker = site.worker("--burst")
+    assert worker.process.wait(20) == 0, worker.output
+    return site.app.blocking(lambda client: client.get(job_id))
+
+
+def test_a_child_process_never_enqueues_into_another_store_than_its_workers(site: Site) -> None:
+    job = enqueue_from_a_child(site)
+
+    assert job.error is not None
+    assert b"OtherStoreInChild" in job.error
+    assert not (site.folder / "own.db").exists()
+
+
+def test_a_child_process_enqueues_where_the_code_names_the_store(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE", site.store_url)
+    job = enqueue_from_a_child(site)
+
+    assert job.result is not None
+    assert state_of(site, msgspec.json.decode(job.result)) is State.SUCCEEDED
 
 
 def test_log_lines_are_plain_and_in_utc(site: Site) -> None:

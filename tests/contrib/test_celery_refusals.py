@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 import re
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 from celery.app.defaults import NAMESPACES, flatten
 
 from tests.contrib.beside import worker_of
-from windlass import BadOption, NotEncodable, PayloadTooLarge, State, cron
+from windlass import BadOption, JobId, NotEncodable, PayloadTooLarge, State, cron
 from windlass.contrib.celery import (
     AsyncResult,
     Celery,
@@ -28,20 +29,19 @@ from windlass.contrib.celery import (
     Task,
     chain,
     chord,
-    current,
     group,
     registration,
     signature,
 )
 from windlass.contrib.celery.failures import carry_arguments, exception_of
 from windlass.contrib.celery.known_settings import DEFAULTS, HARMLESS, REFUSED
-from windlass.contrib.celery.request import Request
 from windlass.contrib.celery.schedules import crontab
 from windlass.contrib.celery.settings import Conf
 from windlass.contrib.celery.task_options import HARMLESS as HARMLESS_OPTIONS
 from windlass.contrib.celery.task_options import MEANT as OPTIONS
 from windlass.contrib.celery.task_options import REFUSED as REFUSED_OPTIONS
 from windlass.core.capture import error_info
+from windlass.core.lifecycle import upstream_error, upstream_job
 from windlass.errors import BadTask, NotSupported, UnknownZone
 from windlass.model.outcomes import ErrorInfo
 
@@ -420,6 +420,23 @@ def test_the_parts_of_a_crontab_by_place_and_by_name_are_those_of_celery() -> No
     assert cron(ours.expression, days="both") == ours.trigger("UTC")
 
 
+def test_modules_are_discovered_before_the_first_use(
+    app: Celery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("stall", "cellar"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    (tmp_path / "stall" / "tasks.py").write_text(
+        "from windlass.contrib.celery import shared_task\n"
+        "@shared_task\ndef open_up():\n    return 'open'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    app.autodiscover_tasks(["stall", "cellar"])
+
+    assert "stall.tasks" not in sys.modules
+    assert "stall.tasks.open_up" in app.windlass_app.specs
+
+
 def test_the_schedules_of_beat_become_schedules_of_windlass(app: Celery) -> None:
     app.conf.timezone = "Europe/Berlin"
     app.conf.beat_schedule = {
@@ -469,20 +486,6 @@ def test_an_id_of_ones_own_is_taken_once(app: Celery) -> None:
         called(app).apply_async((3, 4), task_id="the first")
 
 
-def test_a_call_in_a_child_process_that_cannot_know_the_store_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with Celery("shop", broker="redis://127.0.0.1:1/0") as app:
-        task = app.task(lambda: None, name="nothing", time_limit=5)
-        app.finalize()
-        request = Request(id="a", called_directly=False)
-        with current.running(task, request), pytest.raises(NotSupported, match="DATABASE_URL"):
-            task.delay()
-
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_errbacks_that_are_too_large_to_travel_along_are_refused(app: Celery) -> None:
     errback = called(app, "total").s(*range(4_000))
 
@@ -516,6 +519,19 @@ def test_only_exceptions_that_are_loaded_are_made_and_nothing_is_imported(name: 
     assert isinstance(made, Exception)
     assert type(made).__mro__[1].__name__ == "TaskError"
     assert set(sys.modules) == before
+
+
+def test_what_is_refused_survives_the_way_to_another_process() -> None:
+    refused = NotSupported("celery", "signals", "observers")
+
+    assert str(pickle.loads(pickle.dumps(refused))) == str(refused)
+
+
+def test_the_job_because_of_which_another_failed_is_read_as_it_was_written() -> None:
+    error = upstream_error(JobId("abc"), "a task of mine", State.FAILED, "KeyError")
+
+    assert upstream_job(error) == "abc"
+    assert upstream_job(ErrorInfo("KeyError", "job abc of task")) is None
 
 
 def test_an_error_with_arguments_of_any_kind_is_told(app: Celery) -> None:

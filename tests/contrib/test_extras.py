@@ -16,6 +16,7 @@ import pytest
         ("django", "django", "django"),
         ("sentry", "sentry_sdk", "sentry"),
         ("structlog", "structlog", "structlog"),
+        ("celery.drain", "kombu", "celery"),
     ],
 )
 def test_without_the_library_the_error_names_the_extra(tie: str, library: str, extra: str) -> None:

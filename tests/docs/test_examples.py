@@ -20,6 +20,7 @@ BLOCK = re.compile(r"^```python(?P<info>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILI
 # Each with its worker: none, one, or several.
 PAGES: dict[str, str | tuple[str, ...] | None] = {
     "README.md": "jobs:app",
+    "docs/celery-drain.md": "parcels:app",
     "docs/composition.md": "press:app",
     "docs/django.md": None,  # it starts its worker itself
     "docs/fastapi.md": "parcels:app",
@@ -42,9 +43,10 @@ PAGES: dict[str, str | tuple[str, ...] | None] = {
     "docs/tutorial.md": "shop:app",
     "docs/worker.md": "studio:app",
 }
-# Their blocks speak to a Redis too: one of these databases, whose URL stands in REDIS_URL.
-REDIS_DATABASES = {
-    "docs/from-rq-and-arq.md": 11,
+# Pages whose blocks speak to a Redis too: which variable has its URL, and which database it is.
+REDIS = {
+    "docs/celery-drain.md": ("CELERY_BROKER_URL", 9),
+    "docs/from-rq-and-arq.md": ("REDIS_URL", 11),
 }
 
 
@@ -68,9 +70,10 @@ def write_files(page: str, folder: Path) -> str:
 def environment(page: str, request: pytest.FixtureRequest) -> dict[str, str]:
     """The environment of a page's processes: no settings, and a Redis where it asks for one."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("WINDLASS_")}
-    if page in REDIS_DATABASES:
+    if page in REDIS:
+        variable, database = REDIS[page]
         server: RedisServer = request.getfixturevalue("redis_server")
-        env["REDIS_URL"] = server.url(REDIS_DATABASES[page])
+        env[variable] = server.url(database)
     return env
 
 
@@ -110,7 +113,8 @@ def test_the_examples_of_a_page_run_as_they_stand(
         )
 
     log = tmp_path / "worker.log"
-    assert done.returncode == 0, done.stderr + (log.read_text() if workers else "")
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told + (log.read_text() if workers else "")
 
 
 def test_every_page_with_examples_is_executed() -> None:

@@ -20,7 +20,8 @@ from windlass.errors import StoreUnavailable
 from windlass.model.jobs import JobId
 from windlass.model.schedules import SchedulePlan, Status
 from windlass.stores.postgres import PostgresStore, schedule_sql, schedules
-from windlass.stores.postgres.connection import BEGIN
+from windlass.stores.postgres import sql as store_sql
+from windlass.stores.postgres.sql import BEGIN
 from windlass.testing.contracts.schedules import added, led, make_plan
 from windlass.testing.contracts.world import make_request, nth_id
 
@@ -51,27 +52,31 @@ async def opened(url: str) -> AsyncIterator[PostgresStore]:
         await store.close()
 
 
-async def stopped_in_a_fire(url: str, term: int, plan: SchedulePlan) -> Any:
-    """Send all of a leader's transaction but its COMMIT."""
+async def stopped_in_a_fire(url: str, term: int, plan: SchedulePlan, where: str) -> Any:
+    """Send all of a leader's transaction but its COMMIT, or a part of it."""
     held = await asyncpg.connect(url, statement_cache_size=0)
     await held.execute(BEGIN)
     await held.execute(schedule_sql.PLAN_BY_NAME)
     assert await held.fetch(schedule_sql.LOCK_TERM, "old", term)
+    if where == "before the arguments of a statement":
+        await held.prepare(schedule_sql.ADVANCE_SCHEDULES)
+        return held
     columns = schedules.moved_columns([plan.row])
     assert await held.fetch(schedule_sql.ADVANCE_SCHEDULES, *columns)
     await schedules._record(held, [plan])
     return held
 
 
+@pytest.mark.parametrize("where", ["before the arguments of a statement", "before COMMIT"])
 async def test_a_leader_stopped_inside_its_transaction_is_replaced_and_commits_nothing(
-    url: str,
+    where: str, url: str
 ) -> None:
     """I15."""
     async with opened(url) as store:
         [row] = await added(store, "nightly")
         await store.schedules.lead("old", LEASE_S)
         term = 1
-        held = await stopped_in_a_fire(url, term, make_plan(row, row.cursor_at))
+        held = await stopped_in_a_fire(url, term, make_plan(row, row.cursor_at), where)
         since = time.monotonic()
         scheduler = Scheduler(
             store,
@@ -99,6 +104,29 @@ async def test_a_leader_stopped_inside_its_transaction_is_replaced_and_commits_n
         assert (leads.leader, leads.term) == ("new", 2)
         scheduler.stop()
         await running
+
+
+async def test_whoever_stops_with_the_gate_of_limits_is_thrown_out_by_a_sweep(url: str) -> None:
+    """Before the arguments of a statement, where the server's own limit does not count."""
+    async with opened(url) as store:
+        held = await asyncpg.connect(url, statement_cache_size=0)
+        await held.execute(store_sql.BEGIN_GATED_CLAIM)
+        await held.prepare(store_sql.COUNT_IN_LANES)
+        since = time.monotonic()
+
+        async def pass_the_gate(connection: Any) -> None:
+            async with connection.transaction():
+                await connection.execute(store_sql.LOCK_GATE)
+
+        passing = asyncio.create_task(store._pool.run(pass_the_gate))
+        async with asyncio.timeout(IDLE_S + 2 * SLACK_S):
+            while not passing.done():
+                await store.sweep(100, 3)
+                await asyncio.sleep(0.05)
+
+        assert time.monotonic() - since >= IDLE_S
+        await passing
+        held.terminate()
 
 
 async def test_every_transaction_of_a_store_is_under_the_limit(url: str) -> None:

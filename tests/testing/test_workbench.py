@@ -5,8 +5,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,8 @@ from windlass import (
     every,
 )
 from windlass.errors import BadOption, LifespanBroke, WouldDeadlock
+from windlass.model.schedules import DueSchedules
+from windlass.model.workers import Swept
 from windlass.testing.workbench import Workbench
 
 pytest_plugins = ["windlass.testing.pytest"]
@@ -294,6 +297,23 @@ def test_a_worker_that_cannot_begin_says_why(tmp_path: Path) -> None:
         bench.drain()
 
 
+def test_services_of_the_worker_are_not_held_on_the_bench(tmp_path: Path) -> None:
+    app = App()
+
+    @app.worker_service
+    async def consumer() -> AsyncIterator[None]:
+        raise OSError("it would take from the real queue")
+        yield
+
+    @app.task
+    def task() -> None: ...
+
+    with Workbench(app, tmp_path).running() as bench:
+        task.enqueue()
+
+        assert bench.drain() == 1
+
+
 def test_large_results_stay_on_the_bench_too(tmp_path: Path) -> None:
     app = App("postgresql://nobody@localhost:1/production", large_results="s3://production/jobs")
 
@@ -365,3 +385,41 @@ def test_whatever_runs_async_tests_leaves_nothing_open(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stdout
     assert "4 passed" in done.stdout
+
+
+class FiringSchedules:
+    """Says that no tick is due; just before, one was fired, after a worker had looked in vain."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self._traffic = bench._traffic
+
+    async def due(self, limit: int, ahead_s: float = 0.0) -> DueSchedules:
+        self._traffic.looks += 1
+        self._traffic.empty_since = self._traffic.looks
+        return DueSchedules(datetime.now(UTC))
+
+
+class QuietStore:
+    """Nothing is due."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self.schedules = FiringSchedules(bench)
+
+    async def sweep(self, limit: int, losses_max: int) -> Swept:
+        return Swept()
+
+
+async def test_a_look_before_the_last_tick_was_fired_does_not_count_as_quiet(
+    tmp_path: Path,
+) -> None:
+    bench = Workbench(shop, tmp_path)
+    store: Any = QuietStore(bench)
+    working = asyncio.create_task(asyncio.sleep(60))
+    quiet = asyncio.create_task(bench._is_quiet(store, working))
+    await asyncio.sleep(0.05)
+    assert not quiet.done()
+
+    bench._traffic.looks += 1
+    bench._traffic.empty_since = bench._traffic.looks
+    assert await asyncio.wait_for(quiet, 5)
+    working.cancel()

@@ -5,15 +5,18 @@ WindlassError
 │   ├── BadSetting              a value of a setting is not acceptable
 │   ├── UnknownSetting          no setting has this name
 │   ├── BadStoreUrl             no store answers to this URL
+│   ├── BadBroker               no drain reads from the broker of this URL
 │   ├── BadLargeResults         large results cannot be kept where the setting says
 │   ├── LargeResultsOff         a large result is asked for without that setting
 │   ├── MissingExtra            an optional dependency is not installed
 │   ├── AppNotFound             `module:app` does not lead to an App
+│   ├── OtherStoreInChild       in a child process of a worker the app has another store
 │   ├── AppNotConnected         a web application knows no Windlass app
 │   ├── BadTask                 a task is defined in a way that cannot be kept
 │   ├── UnknownSerializer       nothing here reads or writes this format
 │   ├── PickleRefused           a pickle was not written, or not read
 │   ├── LifespanBroke           an app's lifespan raised at its start or at its end
+│   ├── ServiceBroke            a service of the worker raised at its start or at its end
 │   ├── CannotListen            an address cannot be listened at
 │   ├── BadMiddleware           a middleware has none of the shapes there are
 │   ├── SchemaMissing           the store holds no Windlass tables
@@ -46,6 +49,7 @@ WindlassError
 │   ├── NotIncluded             a router's task was used before an app included it
 │   ├── KeyConflict             an idempotency key stands for a call with other arguments
 │   ├── CannotJoin              a job cannot be enqueued in the caller's own transaction
+│   ├── CeleryStillRuns         Celery workers run which may hold what is asked for
 │   ├── WouldDeadlock           a blocking call in the event loop that would have to serve it
 │   ├── NotInAttempt            context() was called outside of a running task
 │   ├── NotInjected             a parameter which only an attempt fills was used in a plain call
@@ -53,7 +57,8 @@ WindlassError
 │   └── ResultTimeout           the job did not end within the time given
 ├── UnavailableError        the operator; trying again may help
 │   ├── StoreUnavailable        the store does not answer
-│   └── BlobsUnavailable        the place of the large results does not answer
+│   ├── BlobsUnavailable        the place of the large results does not answer
+│   └── BrokerUnavailable       the broker that is drained does not answer
 ├── StaleError              nobody: a newer holder of the job has won
 │   └── LeaderLost              another scheduler leads
 └── TaskError               the task's author: an attempt, or the job, went wrong
@@ -93,6 +98,7 @@ from windlass.errors.attempts import (
 from windlass.errors.configuration import (
     AppNotConnected,
     AppNotFound,
+    BadBroker,
     BadLargeResults,
     BadMiddleware,
     BadSetting,
@@ -103,9 +109,11 @@ from windlass.errors.configuration import (
     LargeResultsOff,
     LifespanBroke,
     MissingExtra,
+    OtherStoreInChild,
     PickleRefused,
     SchemaMissing,
     SchemaTooNew,
+    ServiceBroke,
     SqliteOpenTwice,
     SqliteTooOld,
     StoreCorrupt,
@@ -126,6 +134,7 @@ from windlass.errors.roots import (
 from windlass.errors.stale import LeaderLost
 from windlass.errors.unavailable import (
     BlobsUnavailable,
+    BrokerUnavailable,
     StoreUnavailable,
 )
 from windlass.errors.usage import (
@@ -136,6 +145,7 @@ from windlass.errors.usage import (
     BadOption,
     BadTrigger,
     CannotJoin,
+    CeleryStillRuns,
     HoldNotFound,
     JobNotFailed,
     JobNotFound,
@@ -165,6 +175,7 @@ __all__ = [
     "BackfillNotFound",
     "BadArguments",
     "BadBatchResult",
+    "BadBroker",
     "BadComposition",
     "BadLargeResults",
     "BadLimitKey",
@@ -177,8 +188,10 @@ __all__ = [
     "BadTrigger",
     "BlobsUnavailable",
     "BrokenSchedule",
+    "BrokerUnavailable",
     "CannotJoin",
     "CannotListen",
+    "CeleryStillRuns",
     "ChildDied",
     "ConfigurationError",
     "CpuExceeded",
@@ -202,6 +215,7 @@ __all__ = [
     "NotIncluded",
     "NotInjected",
     "NotSupported",
+    "OtherStoreInChild",
     "PayloadTooLarge",
     "PickleRefused",
     "ResultExpired",
@@ -209,6 +223,7 @@ __all__ = [
     "ScheduleNotFound",
     "SchemaMissing",
     "SchemaTooNew",
+    "ServiceBroke",
     "SqliteOpenTwice",
     "SqliteTooOld",
     "StaleError",

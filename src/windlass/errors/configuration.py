@@ -46,6 +46,21 @@ class BadStoreUrl(ConfigurationError):
         )
 
 
+class BadBroker(ConfigurationError):
+    """No drain reads from the broker of this URL."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(url, why)
+        self.url = url
+        self.why = why
+
+    def __str__(self) -> str:
+        return (
+            f"broker URL {self.url!r}: {self.why}; "
+            "a drain reads from redis://, rediss://, amqp:// and amqps://"
+        )
+
+
 class MissingExtra(ConfigurationError):
     """An optional dependency is not installed."""
 
@@ -89,6 +104,23 @@ class LargeResultsOff(ConfigurationError):
         return (
             f"the result of job {self.job_id}, {self.size_bytes:,} bytes, lies among the large "
             "results, and this process has no setting large_results: give it that of the workers"
+        )
+
+
+class OtherStoreInChild(ConfigurationError):
+    """In a child process of a worker the app has another store than the worker has."""
+
+    def __init__(self, worker_url: str | None, own_url: str) -> None:
+        super().__init__(worker_url, own_url)
+        self.worker_url = worker_url
+        self.own_url = own_url
+
+    def __str__(self) -> str:
+        return (
+            f"in this child process the app's store is {self.own_url}, but its worker has "
+            f"{self.worker_url}: child processes are given neither WINDLASS_* variables nor "
+            "--store; name the store in the code or in windlass.toml, for instance as "
+            "App(os.environ['DATABASE_URL']), or ask from a task without isolation=\"process\""
         )
 
 
@@ -160,6 +192,19 @@ class LifespanBroke(ConfigurationError):
 
     def __str__(self) -> str:
         return f"the lifespan of the app raised at its {self.when}: {self.error}"
+
+
+class ServiceBroke(ConfigurationError):
+    """A service of the worker raised at its start, so nothing was claimed, or at its end."""
+
+    def __init__(self, service: str, when: str, error: str) -> None:
+        super().__init__(service, when, error)
+        self.service = service
+        self.when = when
+        self.error = error
+
+    def __str__(self) -> str:
+        return f"the worker's service {self.service} raised at its {self.when}: {self.error}"
 
 
 class AppNotConnected(ConfigurationError):

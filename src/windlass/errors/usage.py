@@ -360,3 +360,17 @@ class NotSupported(UsageError):
 
     def __str__(self) -> str:
         return f"{self.feature} of {self.library} is not supported here: {self.instead}"
+
+
+class CeleryStillRuns(UsageError):
+    """What Celery workers have reserved is theirs for as long as they run."""
+
+    def __init__(self, workers: tuple[str, ...]) -> None:
+        super().__init__(workers)
+        self.workers = workers
+
+    def __str__(self) -> str:
+        return (
+            f"Celery workers still answer on this broker: {', '.join(self.workers)}; what they "
+            "have reserved they may be running: stop them all, then ask again"
+        )

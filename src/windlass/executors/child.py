@@ -178,10 +178,13 @@ def load_app(hello: frames.Hello) -> tuple[str, Mapping[str, TaskSpec]]:
         module = _script(place) if place.endswith(".py") else importlib.import_module(place)
     except BaseException as error:
         raise AppNotFound(target, f"{type(error).__name__}: {error}") from error
-    app: Any = getattr(module, attribute, None)
+    found: Any = getattr(module, attribute, None)
+    app = getattr(found, "windlass_app", found)  # a front end stands for its app
     specs = getattr(app, "specs", None)
     if not isinstance(specs, Mapping):
         raise AppNotFound(target, f"{place} has no app of the name {attribute!r}")
+    if hello.store_url is not None:
+        app.keep_to_store(hello.store_url)
     return module.__name__, _injected(specs)
 
 

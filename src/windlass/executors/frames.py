@@ -24,6 +24,8 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
     format_name: what the app writes where a task says nothing.
     result_limit_bytes: of the encoded result of an attempt.
     pickle_key:  signs what goes between this worker and its children, and nothing else.
+    store_url:   of the worker, without its password: the app there is to have the same;
+                 None for any.
     """
 
     app_target: str
@@ -31,6 +33,7 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
     format_name: str
     result_limit_bytes: int
     pickle_key: str
+    store_url: str | None
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):

@@ -70,6 +70,7 @@ class ProcessExecutor:
         start_timeout_s: float = START_TIMEOUT_S,
         clock: Clock | None = None,
         recycle_after_jobs: int | None = None,
+        store_url: str | None = None,
     ) -> None:
         assert slots > 0
         self._target = importable_target(target)
@@ -78,6 +79,7 @@ class ProcessExecutor:
         self._start_timeout_s = start_timeout_s
         self._clock = clock
         self._child_key = secrets.token_hex()
+        self._store_url = store_url
         self._recycle_after_jobs = recycle_after_jobs
         self._free = asyncio.Semaphore(slots)
         self._idle: list[_Child] = []
@@ -176,6 +178,7 @@ class ProcessExecutor:
             spec.signature.formats.default,
             spec.result_limit_bytes,
             self._child_key,
+            self._store_url,
         )
         try:
             async with asyncio.timeout(self._start_timeout_s):

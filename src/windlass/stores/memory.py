@@ -147,7 +147,8 @@ class MemoryStore:
         decision = decide(once, request.id, mark, begun, us(now))
         match decision:
             case Insert(delay_us):
-                self._insert(with_(request, delay_s=delay_us / 1e6), now)
+                delay_s = request.delay_s + delay_us / 1e6
+                self._insert(with_(request, delay_s=delay_s), now)
             case Replace(delay_us) if job is not None:
                 due_at = job.due_at
                 if delay_us is not None and job.state is State.SCHEDULED:

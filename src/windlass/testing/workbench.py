@@ -178,8 +178,9 @@ class Workbench:
     async def _is_quiet(self, store: SqliteStore, working: asyncio.Task[None]) -> bool:
         """Tell whether nothing runs, nothing is due, and a look for work has found none."""
         traffic = self._traffic
-        looks, begun = traffic.looks, traffic.begun
+        begun = traffic.begun
         is_due = await self._next_sweep_s(store) == 0 or await _next_tick_s(store) == 0
+        looks = traffic.looks
         while traffic.empty_since <= looks:  # begun after it was seen what is due
             if working.done():
                 working.result()

@@ -241,6 +241,13 @@ def composing():
         ],
         "chord's parent": type(results["chord"].parent).__name__,
         "group given": group(orders.add.s(1), orders.add.s(2)).apply_async((10,)).get(timeout=WAIT),
+        "replaced, linked": [
+            chain(orders.handed_on.s(4), orders.add.s(1)).delay().get(timeout=WAIT),
+            group(orders.handed_on.s(1), orders.add.s(1, 1)).delay().get(timeout=WAIT),
+            chord([orders.handed_on.s(1), orders.add.s(1, 1)], orders.xsum.s())
+            .delay()
+            .get(timeout=WAIT),
+        ],
         "replaced": orders.handed_on.delay(4).get(timeout=WAIT),
         "within a task": AsyncResult(orders.plan.delay(4).get(timeout=WAIT)).get(timeout=WAIT),
         "map": orders.xsum.map([[1, 2], [3, 4]]).delay().get(timeout=WAIT),
@@ -419,6 +426,11 @@ def asking():
     second = chained.get(timeout=WAIT)
     grouped = group(orders.facts.si(), orders.facts.si()).apply_async()
     in_group = grouped.get(timeout=WAIT)
+    whole = chord([orders.facts.si(), orders.facts.si()], orders.facts.s()).apply_async()
+    body = whole.get(timeout=WAIT)
+    header = [each["ids"] for each in whole.parent.get(timeout=WAIT)]
+    fanned = chain(orders.facts.si(), group(orders.facts.si(), orders.facts.si())).apply_async()
+    fan = [each["ids"] for each in fanned.get(timeout=WAIT)]
     ids = told.pop("ids")
     calls = [((1,), {}), ((1, 2), {"third": 4}), ((), {"first": 1}), ((1,), {"second": 5})]
     return {
@@ -432,6 +444,10 @@ def asking():
             second["ids"][2] == chained.parent.id,
         ],
         "grouped": [each["ids"][3] == grouped.id for each in in_group],
+        "roots": [each["ids"][1] == job.id for each, job in zip(in_group, grouped, strict=True)],
+        "header": [[each[1] == each[0], each[2], each[3] == whole.parent.id] for each in header],
+        "body": [body["ids"][1] in [each[0] for each in header], body["ids"][3] == whole.parent.id],
+        "fanned": [[each[1] == fanned.parent.id, each[2] == fanned.parent.id] for each in fan],
     }
 
 

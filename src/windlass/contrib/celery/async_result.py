@@ -175,7 +175,7 @@ class AsyncResult(Refusing):
         if not isinstance(timeout, int | float | None):
             raise BadOption("timeout", timeout, "must be a number of seconds")
         try:
-            self.app.connected_app.wait_for(JobId(self.id), timeout)
+            self.app.windlass_app.wait_for(JobId(self.id), timeout)
         except (ResultTimeout, JobNotFound) as error:
             raise TimeoutError("The operation timed out.") from error
 
@@ -211,7 +211,7 @@ class AsyncResult(Refusing):
             if not terminate:
                 return
             self.app.check_stoppable(job.task)
-        self.app.connected_app.operations.cancel(job.id)
+        self.app.windlass_app.operations.cancel(job.id)
 
     def as_tuple(self) -> Any:
         """Return its ids, and those of what came before it, as tuples."""

@@ -251,11 +251,6 @@ class Definitions:
         self.finalize()
         return self.windlass_registry
 
-    @property
-    def specs(self) -> Any:
-        """The definitions of the tasks; for child processes."""
-        return self.windlass_app.specs
-
 
 def share(make: Callable[[Any], Task]) -> None:
     """Have a task made for each app that there is and will be."""

@@ -32,11 +32,13 @@ class Before:
     """What comes before a job: other jobs, whose result or list of results it is given.
 
     known: in place of jobs, a value that is there already: that of an empty group.
+    group: the id of the group whose results make the list.
     """
 
     ends: tuple[str, ...]
     is_list: bool = False
     known: list[Any] | None = None
+    group: str | None = None
 
 
 class Layout:
@@ -50,6 +52,7 @@ class Layout:
         self._root, self._parent = root, parent
         self.requests: list[JobRequest] = []
         self.own_ids: list[JobId] = []  # those that the caller has chosen
+        self._roots: dict[str, str] = {}
 
     def lay(self, sig: Any, before: Before | None = None, group: str | None = None) -> Result:
         """Add the jobs of a signature; return its result to be.
@@ -110,10 +113,12 @@ class Layout:
             else:  # the list of a group within the group is one value
                 collected = self.lay(Signature(COLLECT, app=self._app), self._end(each))
                 ends.append(collected.id)
-        return Before(tuple(ends), is_list=True)
+        return Before(tuple(ends), is_list=True, group=result.id)
 
     def ends_of(self, result: Result) -> tuple[JobId, ...]:
-        """Return the jobs that give the value of a result."""
+        """Return the jobs that give the value of a result.  Raises: NotSupported, for none."""
+        if not self.requests:
+            refuse("replace by an empty group", "return []")
         return tuple(map(JobId, self._end(result).ends))
 
     # -- one job -------------------------------------------------------------
@@ -138,6 +143,7 @@ class Layout:
         else:
             request = self._after(task, sig, options, before, facts)
         job_id = JobId(options.task_id or request.id)
+        self._roots[job_id] = facts.get("root") or job_id
         if options.task_id:
             self.own_ids.append(job_id)
         headers = {HEADER: json.dumps(facts)} if facts else {}
@@ -153,12 +159,10 @@ class Layout:
     def _facts(
         self, options: CallOptions, before: Before | None, group: str | None
     ) -> dict[str, Any]:
-        parent = before.ends[-1] if before else self._parent
-        root = self._root or (self.requests[0].id if self.requests else None)
         facts = {
-            "root": root,
-            "parent": parent,
-            "group": group,
+            "root": self._root or (self._roots.get(before.ends[0]) if before else None),
+            "parent": before.ends[-1] if before else self._parent,
+            "group": group or (before.group if before else None),
             "chord": True if before and before.is_list else None,
             "errbacks": [to_plain(dict(_errback(each))) for each in options.errbacks],
         }

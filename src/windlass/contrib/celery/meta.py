@@ -44,7 +44,7 @@ def meta_of(app: Any, task_id: str) -> Meta:
     Raises: StoreUnavailable, ResultExpired, ….
     """
     try:
-        job: Job = app.connected_app.operations.get(JobId(task_id))
+        job: Job = app.windlass_app.operations.get(JobId(task_id))
     except JobNotFound:
         return Meta(states.PENDING)
     match job.state:
@@ -70,7 +70,7 @@ def _revoked(job: Job, why: str) -> Meta:
 
 
 def _value(app: Any, job: Job) -> Any:
-    windlass_app = app.connected_app
+    windlass_app = app.windlass_app
     finished = windlass_app.whole(windlass_app.wait_for(job.id, None))
     if finished.expired_at is not None:
         return windlass_app.job(job.id).value_of(finished)  # it raises, and says until when
@@ -78,7 +78,7 @@ def _value(app: Any, job: Job) -> Any:
 
 
 def _running(app: Any, job: Job) -> Meta:
-    progress = app.connected_app.blocking(lambda client: client.progress(job.id))
+    progress = app.windlass_app.blocking(lambda client: client.progress(job.id))
     own = _own_state(progress.message, job.attempt) if progress else None
     if own is not None:
         return Meta(own[0], from_plain(own[1]), job=job)
@@ -111,7 +111,7 @@ def _error_in(data: bytes | None) -> ErrorInfo:
 
 
 def _last_failure(app: Any, job: Job) -> tuple[Exception, str]:
-    events: Sequence[Any] = app.connected_app.operations.events(job.id)
+    events: Sequence[Any] = app.windlass_app.operations.events(job.id)
     told = [event.error for event in events if event.error is not None]
     error = _error_in(told[-1] if told else job.error)
     return exception_of(error), error.traceback

@@ -10,6 +10,7 @@ from typing import Any
 import windlass
 from windlass import Context, Rate, Schedule, Snooze, context
 from windlass.contrib.celery.attempt import Replaced, perform
+from windlass.contrib.celery.canvas import maybe_signature
 from windlass.contrib.celery.exceptions import Retry, SoftTimeLimitExceeded, refuse
 from windlass.contrib.celery.failures import carry_arguments
 from windlass.contrib.celery.group_result import GroupResult
@@ -36,14 +37,18 @@ class Replacement(Continuation):
     """What a replaced task goes on as."""
 
     def __init__(self, app: Any, request: Request, sig: Any) -> None:
-        self._layout = Layout(app, request.root, request.id)
-        self._result = self._layout.lay(sig)
+        whole = sig.clone()
+        for errback in request.errbacks:
+            whole.link_error(maybe_signature(errback, app))
+        layout = Layout(app, request.root, request.id)
+        result = layout.lay(whole)
+        ends = layout.ends_of(result)  # it may add a job
+        is_list = isinstance(result, GroupResult)
+        self._continued = Continued(tuple(layout.requests), ends, is_list=is_list)
 
     def continued(self) -> Continued:
         """Return the jobs, and which of them give the result."""
-        is_list = isinstance(self._result, GroupResult)
-        ends = self._layout.ends_of(self._result)
-        return Continued(tuple(self._layout.requests), ends, is_list=is_list)
+        return self._continued
 
 
 def register(task: Any, schedules: list[Schedule]) -> None:
@@ -83,7 +88,9 @@ def _limits(task: Any) -> list[Rate]:
     if per_s is None or not most.replace(".", "", 1).isdigit():
         refuse(f"rate_limit={rate!r}", '"10/s", "10/m" or "10/h"')
     number = float(most)
-    return [Rate(int(number), per_s) if number >= 1 else Rate(1, per_s / number)]
+    if number == 0:
+        return []
+    return [Rate(int(number), per_s) if number.is_integer() else Rate(1, per_s / number)]
 
 
 def attempt_of(task: Any) -> Callable[..., Any]:

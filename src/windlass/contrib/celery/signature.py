@@ -160,17 +160,16 @@ class Signature(Refusing, dict[str, Any]):
         self, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> Self:
         """Return a copy with arguments before its own, and with options over its own."""
+        given = () if self.immutable else tuple(args or ())
+        named = {} if self.immutable else dict(kwargs or {})
+        own = {k: list(v) if isinstance(v, list) else v for k, v in self.options.items()}
+        parts = {
+            "args": (*given, *self.args),
+            "kwargs": {**self.kwargs, **named},
+            "options": {**own, **options},
+        }
         made = type(self).__new__(type(self))
-        merged = self if self.immutable else {
-            "args": (*(args or ()), *self.args), "kwargs": {**self.kwargs, **(kwargs or {})},
-        }  # fmt: skip
-        lists = {k: list(v) if isinstance(v, list) else v for k, v in self.options.items()}
-        Signature.__init__(
-            made,
-            {**self, "args": merged["args"], "kwargs": dict(merged["kwargs"]),
-             "options": {**lists, **options}},
-            app=self._app,
-        )  # fmt: skip
+        Signature.__init__(made, {**self, **parts}, app=self._app)
         return made
 
     partial = clone

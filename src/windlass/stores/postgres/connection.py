@@ -10,6 +10,7 @@ import asyncpg
 
 from windlass.errors import BadStoreUrl, SchemaMissing, StoreReadOnly, StoreUnavailable
 from windlass.stores.postgres import migrations
+from windlass.stores.postgres.sql import BEGIN
 
 T = TypeVar("T")
 Connection = Any  # asyncpg has no types
@@ -18,8 +19,6 @@ CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 30.0
 IDLE_MAX_S = 300.0
 CONFLICTS_MAX = 3
-# A process that stops inside a transaction must not hold up the others: the server ends it.
-BEGIN = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '2s'"
 TRANSACTION = {"isolation": None, "readonly": False, "deferrable": False}  # the server's own
 
 # The connection broke, or the server goes away or comes up: another try may help.

@@ -1,6 +1,7 @@
 """Calls that become one with earlier calls: looked up, decided and written in one transaction."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec.structs import replace as with_
 
@@ -13,13 +14,34 @@ from windlass.stores.postgres.connection import Connection
 from windlass.stores.postgres.edges import insert_keyed
 from windlass.stores.postgres.rows import insert_columns
 
-# Whoever enqueues by the same key waits here for the other's transaction.
-LOCK_KEY = "SELECT pg_advisory_xact_lock(1464421958, hashtext($1 || chr(31) || $2))"
+# Whoever enqueues by the same key waits here for the other's transaction.  In the order given, so
+# that two batches never wait for each other.
+LOCK_KEYS = """
+SELECT pg_advisory_xact_lock(1464421958, hashtext(name || chr(31) || key))
+  FROM unnest($1::text[], $2::text[]) AS asked (name, key)
+"""
 
 FIND_MARK = """
 SELECT mark.job_id, mark.since_us, mark.until_us, job.state, job.attempt, job.payload
   FROM windlass_marks AS mark LEFT JOIN windlass_jobs AS job ON job.id = mark.job_id
  WHERE mark.name = $1 AND mark.key = $2
+"""
+
+FIND_MARKS = """
+SELECT mark.name, mark.key,
+       mark.job_id, mark.since_us, mark.until_us, job.state, job.attempt, job.payload
+  FROM unnest($1::text[], $2::text[]) AS asked (name, key)
+  JOIN windlass_marks AS mark ON mark.name = asked.name AND mark.key = asked.key
+  LEFT JOIN windlass_jobs AS job ON job.id = mark.job_id
+"""
+
+HAVE_ANY = "SELECT 1 FROM windlass_jobs WHERE id = ANY ($1::text[]) LIMIT 1"
+
+KEEP_MARKS = """
+INSERT INTO windlass_marks (name, key, job_id, since_us, until_us)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])
+ON CONFLICT (name, key) DO UPDATE
+   SET job_id = excluded.job_id, since_us = excluded.since_us, until_us = excluded.until_us
 """
 
 KEEP_MARK = """
@@ -53,8 +75,13 @@ DELETE FROM windlass_marks
 async def insert_once(connection: Connection, requests: Sequence[JobRequest]) -> list[JobId]:
     """Insert jobs, or let earlier ones of their keys stand for them."""
     async with connection.transaction():
-        for name, key in sorted({(r.once.name, r.once.key) for r in requests if r.once}):
-            await connection.execute(LOCK_KEY, name, key)
+        marks = sorted({(r.once.name, r.once.key) for r in requests if r.once})
+        names, keys = map(list, zip(*marks, strict=True))
+        await connection.fetch(LOCK_KEYS, names, keys)
+        if len(requests) > 1 and all(r.once is not None and r.once.kind == "key" for r in requests):
+            ids = await _insert_by_keys(connection, requests, names, keys)
+            if ids is not None:
+                return ids
         return [await _insert_one(connection, request) for request in requests]
 
 
@@ -66,6 +93,40 @@ async def insert_any(connection: Connection, requests: Sequence[JobRequest]) -> 
         return await insert_keyed(connection, requests)
     await connection.fetch(sql.INSERT_JOBS, *insert_columns(requests))
     return [request.id for request in requests]
+
+
+async def _insert_by_keys(
+    connection: Connection, requests: Sequence[JobRequest], names: list[str], keys: list[str]
+) -> list[JobId] | None:
+    """Insert jobs with idempotency keys in a few statements.
+
+    Returns: None, with nothing done, if some of these very jobs are there already.
+    """
+    if await connection.fetch(HAVE_ANY, [request.id for request in requests]):
+        return None
+    now_us = await connection.fetchval(sql.NOW_US)
+    rows = await connection.fetch(FIND_MARKS, names, keys)
+    known = {(name, key): _known(facts) for name, key, *facts in rows}
+    new: list[JobRequest] = []
+    fresh: list[tuple[str, str, JobId, int, int]] = []
+    ids: list[JobId] = []
+    for request in requests:
+        once = request.once
+        assert once is not None
+        mark, standing = known.get((once.name, once.key), (None, None))
+        decision = decide(once, request.id, mark, standing, now_us)
+        refuse_other_body(request, decision, standing)
+        mark = decision.mark
+        ids.append(mark.job_id)
+        if isinstance(decision, Insert):
+            new.append(request)
+            fresh.append((once.name, once.key, mark.job_id, mark.since_us, mark.until_us))
+            waits = Standing(State.QUEUED, has_begun=False, payload=request.payload)
+            known[once.name, once.key] = mark, waits
+    if new:
+        await insert_keyed(connection, new)
+        await connection.fetch(KEEP_MARKS, *map(list, zip(*fresh, strict=True)))
+    return ids
 
 
 async def _insert_one(connection: Connection, request: JobRequest) -> JobId:
@@ -83,7 +144,8 @@ async def _insert_one(connection: Connection, request: JobRequest) -> JobId:
         decision = decide(once, request.id, mark, begun, now_us)
     match decision:
         case Insert(delay_us):
-            await insert_keyed(connection, [with_(request, delay_s=delay_us / 1e6)])
+            delay_s = request.delay_s + delay_us / 1e6
+            await insert_keyed(connection, [with_(request, delay_s=delay_s)])
         case Replace():
             await connection.execute(sql.NOTIFY, [CLOCK])
         case Keep():
@@ -96,10 +158,14 @@ async def _insert_one(connection: Connection, request: JobRequest) -> JobId:
 
 async def _look(connection: Connection, once: Once) -> tuple[Mark | None, Standing | None]:
     for row in await connection.fetch(FIND_MARK, once.name, once.key):
-        job_id, since_us, until_us, state, attempt, payload = row
-        standing = None if state is None else Standing(State(state), attempt > 0, payload)
-        return Mark(job_id, since_us, until_us), standing
+        return _known(row)
     return None, None
+
+
+def _known(row: Sequence[Any]) -> tuple[Mark, Standing | None]:
+    job_id, since_us, until_us, state, attempt, payload = row
+    standing = None if state is None else Standing(State(state), attempt > 0, payload)
+    return Mark(job_id, since_us, until_us), standing
 
 
 async def _replaced(connection: Connection, request: JobRequest, decision: Replace) -> bool:

@@ -158,6 +158,9 @@ SELECT 1 FROM windlass_leaders
 
 # The lease of another is respected, unless it ends later than any lease can: then the clock
 # was set back, and nobody may live who took it.
+# Who gives up on an answer leaves its statement behind, waiting in the server: not for long.
+WAIT_SHORTLY = "SET LOCAL lock_timeout = '500ms'"
+
 LEAD = """
 INSERT INTO windlass_leaders AS stands (role, leader, term, until_at)
 VALUES ('scheduler', $1, 1, clock_timestamp() + make_interval(secs => $2))

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from asyncpg import LockNotAvailableError
+
 from windlass.errors import LeaderLost
 from windlass.model.backfills import (
     BACKFILL_BATCH_MAX,
@@ -33,7 +35,7 @@ from windlass.stores.postgres import schedule_sql as sql
 from windlass.stores.postgres.connection import Connection, Pool
 from windlass.stores.postgres.marks import insert_any
 from windlass.stores.postgres.rows import Row
-from windlass.stores.postgres.sql import NOTIFY
+from windlass.stores.postgres.sql import END_STALLED, NOTIFY
 from windlass.stores.structs import moved_of, struct_from, values_of
 
 
@@ -146,11 +148,16 @@ class PostgresSchedules:
 
         async def lead(connection: Connection) -> Leadership:
             async with connection.transaction():
+                await connection.execute(sql.WAIT_SHORTLY)
                 await connection.execute(sql.LEAD, candidate, lease_s, LEADER_LEASE_S_MAX)
                 [[leader, term, left_s]] = await connection.fetch(sql.FIND_LEADER)
             return Leadership(leader, term, leader == candidate, left_s)
 
-        return await self._pool.run(lead)
+        while True:
+            try:
+                return await self._pool.run(lead)
+            except LockNotAvailableError:
+                await self._fetch(END_STALLED)
 
     async def resign(self, leader: str) -> None:
         """End the lease of a leader now.  Idempotent."""

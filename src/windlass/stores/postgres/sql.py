@@ -121,18 +121,38 @@ SELECT coalesce(
  ORDER BY position
 """
 
+# -- transactions ------------------------------------------------------------
+
+# Who stops inside of a transaction must not hold up the others: the server ends it.
+LIMITED = """
+SET LOCAL idle_in_transaction_session_timeout = '2s';
+SET LOCAL application_name = 'windlass transaction'
+"""
+
+BEGIN = f"BEGIN; {LIMITED}"
+
+# The server's own limit counts from the end of a statement.  Who has sent a statement and not yet
+# its arguments is not idle, and holds what the ones before it have locked.
+END_STALLED = """
+SELECT count(pg_terminate_backend(pid))
+  FROM pg_stat_activity
+ WHERE application_name = 'windlass transaction'
+   AND datname = current_database() AND usename = current_user
+   AND state = 'active' AND wait_event = 'ClientRead'
+   AND state_change < clock_timestamp() - interval '2 s'
+"""
+
 # -- claim -------------------------------------------------------------------
 
 # With stale statistics the planner would sort the whole backlog for each claim; these
 # forbid it that, for one transaction.  What is forbidden counts as so dear that the statement
 # would be compiled each time.  A worker that stops inside of it blocks nobody long.
-BEGIN_CLAIM = """
-BEGIN;
+BEGIN_CLAIM = f"""
+{BEGIN};
 SET LOCAL enable_sort = off;
 SET LOCAL enable_bitmapscan = off;
 SET LOCAL enable_seqscan = off;
-SET LOCAL jit = off;
-SET LOCAL idle_in_transaction_session_timeout = '2s'
+SET LOCAL jit = off
 """
 
 # Edge: queued -> running.  Index: windlass_jobs_claim, in its own order: no sort.
@@ -422,7 +442,7 @@ SELECT id, host, pid, queues, slots,
 
 # What a sweep would find: a read, so that an idle store is not written.
 # Indexes: windlass_jobs_due, _expires, _worker.
-LOOK = """
+LOOK = f"""
 SELECT EXISTS (SELECT 1 FROM windlass_jobs WHERE state = 'scheduled' AND due_at <= now())
     OR EXISTS (SELECT 1 FROM windlass_workers WHERE ended_at IS NULL AND lease_until <= now())
     OR EXISTS (SELECT 1 FROM windlass_silent_workers)
@@ -432,10 +452,9 @@ SELECT EXISTS (SELECT 1 FROM windlass_jobs WHERE state = 'scheduled' AND due_at 
     OR EXISTS (SELECT 1 FROM windlass_jobs
                 WHERE expires_at <= now() AND expires_at IS NOT NULL
                   AND state IN ('waiting', 'scheduled', 'queued', 'held')),
-       EXISTS (SELECT 1 FROM windlass_holds WHERE ended_at IS NOT NULL OR expires_at <= now())
-"""
-
-BEGIN_SWEEP = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '2s'"
+       EXISTS (SELECT 1 FROM windlass_holds WHERE ended_at IS NOT NULL OR expires_at <= now()),
+       ({END_STALLED})
+"""  # noqa: S608
 
 # A lease that is over; or a worker that was silent long enough to have connected again.
 END_LEASES = """

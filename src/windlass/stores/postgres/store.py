@@ -279,13 +279,13 @@ class PostgresStore:
 
     async def sweep(self, limit: int, losses_max: int) -> Swept:
         """Make the clock's moves, at most ``limit`` of each kind."""
-        [[has_work, has_lifted]] = await self._fetch(sql.LOOK)
+        [[has_work, has_lifted, _]] = await self._fetch(sql.LOOK)
         if not has_work and not has_lifted:
             [[due_s, suspects]] = await self._fetch(sql.NEXT_DUE)
             return Swept(next_due_s=_next_s(due_s, suspects))
 
         async def sweep(connection: Connection) -> Swept:
-            await connection.execute(sql.BEGIN_SWEEP)
+            await connection.execute(sql.BEGIN)
             await connection.execute(sql.END_LEASES)
             await connection.execute(sql.MARK_SILENT)
             late = await connection.fetch(sql.EXPIRE_JOBS, limit)

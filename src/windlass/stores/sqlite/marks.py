@@ -58,7 +58,8 @@ def insert_once(request: JobRequest, transaction: Writing) -> JobId:
     refuse_other_body(request, decision, standing)
     match decision:
         case Insert(delay_us):
-            insert_one(with_(request, delay_s=delay_us / SECOND_US), transaction)
+            delay_s = request.delay_s + delay_us / SECOND_US
+            insert_one(with_(request, delay_s=delay_s), transaction)
         case Replace(delay_us, kept):
             facts = {
                 "id": kept.job_id,

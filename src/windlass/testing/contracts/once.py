@@ -4,10 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as with_
 
 from windlass.core.lifecycle import after_attempt
 from windlass.errors import KeyConflict
-from windlass.model.jobs import JobRequest, State
+from windlass.model.jobs import JobFilter, JobRequest, State
 from windlass.model.once import Once, once_by_key
 from windlass.model.outcomes import Failed, Succeeded
 from windlass.ports import Store
@@ -221,6 +222,29 @@ class OnceContract:
             assert (refused.value.key, refused.value.job_id) == ("k", nth_id(1))
             assert [await store.get(nth_id(n)) for n in (2, 3, 4, 5)] == [None] * 4
             assert await stands_for(store, keyed(6)) == 1
+
+    async def test_a_delay_counts_with_an_idempotency_key_too(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            await store.enqueue([with_(keyed(1), delay_s=60.0)])
+            await store.enqueue([with_(keyed(n, key=f"{n}"), delay_s=60.0) for n in (2, 3)])
+
+            states = {job.state for job in await store.jobs(JobFilter(), limit=10)}
+            assert states == {State.SCHEDULED}
+
+    async def test_many_idempotency_keys_in_one_batch_are_each_one_job(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            await store.enqueue([keyed(1, key="a")])
+            batch = [keyed(n, key=key) for n, key in enumerate("abcb", start=2)]
+            first = await store.enqueue(batch)
+            again = await store.enqueue([keyed(n, key=key) for n, key in enumerate("cab", start=6)])
+            repeated = await store.enqueue(batch)
+
+            assert first == [nth_id(n) for n in (1, 3, 4, 3)]
+            assert again == [nth_id(n) for n in (4, 1, 3)]
+            assert repeated == first
+            assert len(await store.jobs(JobFilter(), limit=10)) == 3
 
     async def test_of_many_racing_for_an_idempotency_key_one_wins(self, world: StoreWorld) -> None:
         async with opened(world) as one, opened(world) as other:

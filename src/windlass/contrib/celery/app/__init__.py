@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from windlass import App, BadOption
+from windlass import BadOption
 from windlass.contrib.celery import current
 from windlass.contrib.celery.canvas import Signature, signature
 from windlass.contrib.celery.control import Control
@@ -36,22 +36,6 @@ class Celery(Definitions, Refusing):
         """The way to stop tasks."""
         return Control(self)
 
-    @property
-    def connected_app(self) -> App:
-        """The app of Windlass, where the store can be told.
-
-        Raises: NotSupported, in a child process that was not told which store that is: the
-                variables WINDLASS_* are not given to child processes.
-        """
-        app, frame = self.windlass_app, current.worker_frame()
-        in_child = frame is not None and frame[0].isolation == "process"
-        if in_child and app.setting_sources["store"] == "default":
-            refuse(
-                "store of which a child process is told by WINDLASS_STORE",
-                'Celery(broker=os.environ["DATABASE_URL"]), or store=… in windlass.toml',
-            )
-        return app
-
     def signature(self, *args: Any, **kwargs: Any) -> Signature:
         """Return a signature of a task of this app."""
         return signature(*args, app=self, **kwargs)
@@ -84,7 +68,7 @@ class Celery(Definitions, Refusing):
             if AsyncResult(job_id, app=self).exists():
                 raise BadOption("task_id", job_id, "there is a job of this id; ids are for ever")
         if layout.requests:
-            self.connected_app.enqueue_requests(layout.requests)
+            self.windlass_app.enqueue_requests(layout.requests)
         return result
 
     def AsyncResult(self, id: str, **options: Any) -> AsyncResult:
