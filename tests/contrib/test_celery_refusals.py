@@ -3,22 +3,24 @@
 import json
 import logging
 import pickle
+import re
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import celery
 import celery.canvas
 import celery.result
+import celery.schedules
 import pytest
 from celery.app.defaults import NAMESPACES, flatten
 
 from tests.contrib.beside import worker_of
-from windlass import BadOption, JobId, NotEncodable, PayloadTooLarge, State
+from windlass import BadOption, JobId, NotEncodable, PayloadTooLarge, State, cron
 from windlass.contrib.celery import (
     AsyncResult,
     Celery,
@@ -40,7 +42,7 @@ from windlass.contrib.celery.task_options import MEANT as OPTIONS
 from windlass.contrib.celery.task_options import REFUSED as REFUSED_OPTIONS
 from windlass.core.capture import error_info
 from windlass.core.lifecycle import upstream_error, upstream_job
-from windlass.errors import BadTask, NotSupported
+from windlass.errors import BadTask, NotSupported, UnknownZone
 from windlass.model.outcomes import ErrorInfo
 
 
@@ -245,6 +247,7 @@ def test_it_works_where_neither_celery_nor_kombu_is_installed(tmp_path: Path) ->
         "import sys; sys.modules.update(celery=None, kombu=None, billiard=None, vine=None)\n"
         "from windlass.contrib.celery import Celery, shared_task, chain\n"
         "from windlass.contrib.celery.result import AsyncResult\n"
+        "from windlass.contrib.celery.app.task import Task\n"
         "from windlass.contrib.celery.utils.log import get_task_logger\n"
         "app = Celery('a', broker='sqlite:///jobs.db')\n"
         "@shared_task\n"
@@ -406,6 +409,17 @@ def test_settings_come_from_a_module_with_a_namespace(
     assert set(app.windlass_app.queues()) == {"default", "celery", "post", "sums"}
 
 
+def test_the_parts_of_a_crontab_by_place_and_by_name_are_those_of_celery() -> None:
+    real = celery.schedules.crontab(1, 2, "Monday,thu", "4-5", "January")
+    parts = [real._orig_minute, real._orig_hour, real._orig_day_of_month,
+             real._orig_month_of_year, real._orig_day_of_week]  # fmt: skip
+    ours = crontab(1, 2, "Monday,thu", "4-5", "January")
+
+    assert ours.expression == "1 2 4-5 jan mon,thu"
+    assert [str(part).lower() for part in parts] == ["1", "2", "4-5", "january", "monday,thu"]
+    assert cron(ours.expression, days="both") == ours.trigger("UTC")
+
+
 def test_modules_are_discovered_before_the_first_use(
     app: Celery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -528,3 +542,144 @@ def test_an_error_with_arguments_of_any_kind_is_told(app: Celery) -> None:
     assert (type(error), error.args) == (LookupError, ("a", "b"))
     assert app.windlass_app.operations.get(job.id).state is State.FAILED
     assert "arguments for celery" not in (job.traceback or "")
+
+
+# -- wrong input says what is wrong -------------------------------------------
+
+WRONG_SETTINGS: list[tuple[str, Any]] = [
+    ("worker_concurrency", "many"), ("worker_max_tasks_per_child", -1),
+    ("task_time_limit", "300"), ("task_soft_time_limit", timedelta(seconds=3)),
+    ("result_expires", "1d"), ("timezone", 3), ("timezone", "Mars/Olympus"),
+    ("task_routes", 3), ("task_routes", {"a": 3}), ("task_routes", [("a",)]),
+    ("task_routes", {3: "a"}), ("task_queues", "main"), ("task_default_queue", ""),
+    ("task_default_priority", "high"), ("beat_schedule", []), ("beat_schedule", {"a": 3}),
+    ("beat_schedule", {"a": {"task": "add"}}), ("task_annotations", {"*": 3}), ("broker_url", 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG_SETTINGS)
+def test_a_setting_with_a_wrong_value_is_refused_where_it_is_set(name: str, value: Any) -> None:
+    with pytest.raises((BadOption, UnknownZone), match="Mars" if value == "Mars/Olympus" else name):
+        Conf()[name] = value
+
+
+WRONG_OPTIONS: list[dict[str, Any]] = [
+    {"max_retries": "x"}, {"autoretry_for": ValueError}, {"autoretry_for": ("ValueError",)},
+    {"dont_autoretry_for": [3]}, {"retry_kwargs": {"max_retry": 3}}, {"retry_kwargs": 3},
+    {"retry_backoff": "x"}, {"retry_backoff_max": None.__class__}, {"default_retry_delay": "x"},
+    {"expires": "x"}, {"soft_time_limit": timedelta(1)}, {"time_limit": -1}, {"queue": ""},
+    {"base": dict}, {"priority": 0.5},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", WRONG_OPTIONS, ids=lambda options: f"{options}"[:40])
+def test_an_option_of_a_task_with_a_wrong_value_is_refused(
+    app: Celery, options: dict[str, Any]
+) -> None:
+    with pytest.raises(BadTask, match=next(iter(options))):
+        defining(**options)(app).delay()
+
+
+WRONG_CALLS: list[tuple[Callable[[Celery], Any], type[Exception], str]] = [
+    (lambda app: called(app).apply_async("ab"), TypeError, "list or a tuple"),
+    (lambda app: called(app).apply_async((1, 2), cast(Any, [1])), TypeError, "are a dict"),
+    (lambda app: called(app).apply_async((1, 2), countdown="soon"), BadOption, "countdown"),
+    (lambda app: called(app).apply_async((1, 2), countdown=1e12), BadOption, "hundred years"),
+    (lambda app: called(app).apply_async((1, 2), countdown=float("nan")), BadOption, "finite"),
+    (lambda app: called(app).apply_async((1, 2), eta="tomorrow"), BadOption, "eta"),
+    (lambda app: called(app).apply_async((1, 2), expires="soon"), BadOption, "expires"),
+    (lambda app: called(app).apply_async((1, 2), priority="high"), BadOption, "priority"),
+    (lambda app: called(app).apply_async((1, 2), headers=[1]), BadOption, "headers"),
+    (lambda app: called(app).apply_async((1, 2), headers={"a": print}), BadOption, "JSON"),
+    (lambda app: called(app).apply_async((1, 2), link=print), TypeError, "no signature"),
+    (lambda app: called(app).apply_async((1, 2), link_error="add"), TypeError, "no signature"),
+    (lambda app: chord([called(app).s(1, 2)])("total"), TypeError, "no signature"),
+    (lambda app: signature(None, app=app).delay(), TypeError, "no task"),
+    (lambda app: signature({"task": "add"}, app=app), TypeError, "no signature"),
+    (lambda app: app.send_task(3), TypeError, "no task"),  # type: ignore[arg-type]
+    (lambda app: app.add_periodic_task(1, called(app)), TypeError, "no signature"),  # type: ignore
+    (lambda app: AsyncResult("a", app=app).get(timeout="x"), BadOption, "timeout"),  # type: ignore
+]
+
+
+@pytest.mark.parametrize(("act", "kind", "word"), WRONG_CALLS)
+def test_a_wrong_call_says_what_is_wrong_and_stores_nothing(
+    app: Celery, act: Callable[[Celery], Any], kind: type[Exception], word: str
+) -> None:
+    with pytest.raises(kind, match=word):
+        act(app)
+
+    assert app.windlass_registry.operations.jobs() == []
+
+
+def test_a_mistyped_setting_in_a_module_is_refused_and_its_other_names_are_not() -> None:
+    class Settings:
+        task_seriliazer = "json"
+
+    class Helpers:
+        task_colours_of_the_shop = 3
+
+    Conf().load(Helpers)
+    with pytest.raises(BadOption, match="task_serializer"):
+        Conf().load(Settings)
+
+
+def test_modules_to_import_may_be_named_as_one_text() -> None:
+    conf = Conf()
+    conf.update(imports="shop.tasks", include=["a", "b"])
+
+    assert (conf.imports, conf.include) == (("shop.tasks",), ("a", "b"))
+
+
+ROUTES: list[Any] = [
+    {"t.*": {"queue": "glob", "priority": 3}, "t.exact": "exact", "t.q?": "question"},
+    [{"*.exact": "first"}, {"t.exact": "second"}],
+    [[("t.e*", "pair"), (re.compile("t.[qx]"), {"queue": "expression"})]],
+    {"t.exact.longer": "longer"},
+]
+
+
+TASKS: dict[str, dict[str, Any]] = {
+    "t.exact": {}, "t.qa": {}, "t.own": {"queue": "own", "priority": 7}, "t.x": {"priority": 7},
+    "other": {},
+}  # fmt: skip
+
+
+def nothing() -> None: ...
+
+
+@pytest.mark.parametrize("routes", ROUTES)
+def test_calls_are_routed_as_celery_routes_them(routes: Any) -> None:
+    real, ours = celery.Celery(broker="memory://"), Celery(broker="amqp://", set_as_current=False)
+    told = []
+    for app in (real, ours):
+        app.conf.task_routes = routes
+        for name, options in TASKS.items():
+            app.task(nothing, name=name, **options)
+    for name in TASKS:
+        own = real.tasks[name]._get_exec_options()
+        routed = real.amqp.router.route({k: v for k, v in own.items() if v is not None}, name)
+        told.append((routed["queue"].name, routed.get("priority")))
+    found = [ours.conf.options_of(name, ours.tasks[name]) for name in TASKS]
+
+    assert [(each["queue"], each.get("priority")) for each in found] == told
+
+
+def test_annotations_set_options_and_handlers_of_tasks_and_nothing_else(app: Celery) -> None:
+    seen = []
+
+    def on_success(self: Task, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+        seen.append((self.name, retval))
+
+    app.conf.task_annotations = {"add": {"on_success": on_success, "max_retries": 7}}
+    app.finalize()
+    called(app).apply((1, 2))
+
+    assert seen == [("add", 3)]
+    assert called(app).max_retries == 7
+
+    other = Celery("other", windlass={"store": "sqlite:///none.db"}, set_as_current=False)
+    other.conf.task_annotations = {"*": {"rate_limt": "1/s"}}
+    other.task(lambda: None, name="a")
+    with pytest.raises(NotSupported, match="rate_limt"):
+        other.finalize()

@@ -414,6 +414,7 @@ def test_all_of_it_works_where_the_library_is_not_installed(tmp_path: Path) -> N
         "from windlass.contrib.qtasks import QueueTasks\n"
         "from windlass.contrib.qtasks.asyncio import QueueTasks as AsyncQueueTasks\n"
         "from windlass.contrib.qtasks import executors, results, schemas\n"
+        "from windlass.contrib.qtasks.utils import get_app, shared_task\n"
         f"app = QueueTasks('alone', 'sqlite:///{tmp_path}/jobs.db')\n"
         "print(app.add_task('anything').status)\n"
     )
@@ -435,6 +436,7 @@ REFUSED = {
     "plugins.AsyncState": "around_attempt",
     "plugins.states.AsyncState": "database",
     "tests.SyncTestCase": "windlass.testing",
+    "utils.AsyncTaskUtils": "windlass.chain",
 }
 
 
@@ -465,7 +467,6 @@ def test_an_import_of_what_is_not_there_says_what_is(path: str) -> None:
         ("result_statuses_end", lambda app: setattr(app.config, "result_statuses_end", ["new"])),
         ("scope='broker'", lambda app: Depends(print, scope="broker")),
         ("plugin_error", lambda app: app.task(print).ctx.plugin_error()),
-        ("AsyncTaskUtils", lambda app: __import__("windlass").contrib.qtasks.AsyncTaskUtils),
     ],
 )
 def test_a_feature_that_is_not_there_refuses_by_name(feature: str, use: Any) -> None:
@@ -500,3 +501,46 @@ def wait_until(holds: Any) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+# -- wrong input says what is wrong -------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"retry": "x"}, {"retry_on_exc": ValueError}, {"retry_on_exc": ["ValueError"]},
+        {"max_time": "x"}, {"max_time": -1}, {"decode": 3}, {"generate_handler": 3},
+        {"executor": "x"}, {"middlewares_before": [3]}, {"middlewares_after": [3]}, {"name": 3},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_option_of_a_task_with_a_wrong_value_is_refused(
+    shop: QueueTasks, options: dict[str, Any]
+) -> None:
+    with pytest.raises(BadTask):
+        shop.task(**options)(lambda: None)
+
+
+@pytest.mark.parametrize("priority", [1_000, "high", True])
+def test_a_priority_that_means_nothing_is_refused_as_it_was_given(
+    shop: QueueTasks, priority: Any
+) -> None:
+    with pytest.raises(BadOption, match=f"priority = {priority!r}"):
+        shop.add_task("anything", priority=priority)
+    with pytest.raises(BadOption, match=f"priority = {priority!r}"):
+        shop.task(name="urgent", priority=priority)(lambda: None)
+
+
+def test_options_of_the_configuration_are_numbers_and_levels_may_be_names() -> None:
+    assert QueueConfig(logs_default_level_server="debug").logs_default_level_server == 10
+    for option in ("max_tasks_process", "task_default_priority", "logs_default_level_server"):
+        with pytest.raises(BadOption, match=option):
+            QueueConfig(**{option: "x"})
+
+
+def test_what_is_no_router_or_no_function_is_refused(shop: QueueTasks) -> None:
+    with pytest.raises(BadOption, match="SyncRouter"):
+        shop.include_router(3)
+    with pytest.raises(BadTask, match="function"):
+        shop.task("named")(3)  # type: ignore[arg-type]

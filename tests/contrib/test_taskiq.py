@@ -385,6 +385,53 @@ def test_a_schedule_that_cannot_be_kept_is_refused_at_its_task(
         broker.register_task(nothing, schedule=[entry])
 
 
+def test_schedules_that_are_no_list_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match="list of dicts"):
+        broker_in(tmp_path).task(schedule={"cron": "* * * * *"})(lambda: None)
+
+
+# -- labels ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "labels", [{"delay": "soon"}, {"delay": -1}, {"delay": 1e12}, {"priority": "high"}]
+)
+async def test_a_label_that_is_no_number_is_not_sent(
+    labels: dict[str, Any], tmp_path: Path
+) -> None:
+    broker = AioPikaBroker(f"sqlite:///{tmp_path}/jobs.db")
+    nothing = broker.register_task(lambda: None, "nothing")
+
+    with pytest.raises(SendTaskError, match=next(iter(labels))):
+        await nothing.kicker().with_labels(**labels).kiq()
+    assert (await (await broker.windlass_app.client()).jobs()) == []
+    await broker.shutdown()
+
+
+@pytest.mark.parametrize(
+    "labels", [{"delay": "soon"}, {"delay": 1e12}, {"max_retries": "x"}, {"timeout": "x"}]
+)
+async def test_a_label_of_a_run_that_is_no_number_says_which(labels: dict[str, Any]) -> None:
+    broker = InMemoryBroker(await_inplace=True)
+    broker.add_middlewares(SmartRetryMiddleware(default_retry_label=True))
+
+    @broker.task
+    async def fails() -> None:
+        raise ValueError
+
+    [name] = labels
+    if name == "timeout":
+        sent = await fails.kicker().with_labels(**labels).kiq()
+        error = (await sent.get_result()).error
+    else:
+        with pytest.raises(SendTaskError) as raised:  # of a middleware, in place
+            await fails.kicker().with_labels(**labels).kiq()
+        error = raised.value.__cause__
+
+    assert isinstance(error, BadOption)
+    assert error.option == name
+
+
 # -- errors ------------------------------------------------------------------
 
 

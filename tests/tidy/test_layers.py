@@ -19,7 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FUNCTION_LINES_MAX, MODULE_LINES_MAX, TIE_LINES_MAX = 60, 700, 300
 BAD_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "manager", "mixins", "mixin"}
 # Where the modules of another library stand, a front end has them too: an import line names them.
-MIRRORED = {PACKAGE / "contrib" / "celery" / "utils"}
+MIRRORED = {PACKAGE / "contrib" / library / "utils" for library in ("celery", "qtasks")}
 FACES = {"cli", "http", "ui"}
 ADAPTER_ROOMS = {"stores", "brokers", "executors"}
 

@@ -202,6 +202,7 @@ def timing():
     endless.revoke(terminate=True)
     soft = orders.patient.delay()
     hard = orders.stuck.delay()
+    crashed = orders.crash.delay()
     return {
         "countdown": later.get(timeout=WAIT) - began >= 1,
         "eta": eta.get(timeout=WAIT) - began >= 1,
@@ -216,6 +217,7 @@ def timing():
         "soft limit": soft.get(timeout=WAIT),
         "hard limit": [error_of(lambda: hard.get(timeout=WAIT)), hard.state],
         "its type": isinstance(hard.result, TimeLimitExceeded),
+        "crash": [error_of(lambda: crashed.get(timeout=WAIT))[:2], crashed.state],
     }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from uuid import uuid4
 
@@ -11,7 +12,7 @@ from press import app
 from qtasks.results import AsyncResult
 from telling import told
 
-WAIT = 30
+WAIT = float(os.environ.get("SAMPLE_WAIT", "30"))
 
 
 async def main() -> dict:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-from windlass import JobId, JobNotFound, ResultTimeout, State
+from windlass import BadOption, JobId, JobNotFound, ResultTimeout, State
 from windlass.contrib.celery import current, states
 from windlass.contrib.celery.exceptions import TimeoutError, refuse
 from windlass.contrib.celery.meta import Meta, meta_of
@@ -172,6 +172,8 @@ class AsyncResult(Refusing):
     wait = get
 
     def _wait(self, timeout: float | None) -> None:
+        if not isinstance(timeout, int | float | None):
+            raise BadOption("timeout", timeout, "must be a number of seconds")
         try:
             self.app.windlass_app.wait_for(JobId(self.id), timeout)
         except (ResultTimeout, JobNotFound) as error:

@@ -63,9 +63,9 @@ def _with_retries(task: Any, request: Request) -> Any:
         return task.call_in_attempt(*request.args, **request.kwargs)
     except (Retry, Replaced):
         raise
-    except task.dont_autoretry_for:
+    except tuple(task.dont_autoretry_for):
         raise
-    except task.autoretry_for as error:
+    except tuple(task.autoretry_for) as error:
         options = dict(task.retry_kwargs)
         if task.retry_backoff:
             options["countdown"] = backoff_s(

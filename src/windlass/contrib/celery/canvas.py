@@ -22,6 +22,13 @@ def _signatures(given: tuple[Any, ...]) -> list[Signature]:
     return made
 
 
+def _body(given: Any) -> Any:
+    made = maybe_signature(given)
+    if made is not None and not isinstance(made, Signature):
+        raise TypeError(f"{given!r} is no signature: use task.s(…)")
+    return made
+
+
 class Composition(Signature):
     """What is made of other signatures."""
 
@@ -153,7 +160,7 @@ class chord(Composition):
 
     def __init__(self, header: Any, body: Any = None, app: Any = None, **options: Any) -> None:
         members = header.tasks if isinstance(header, group) else _signatures((header,))
-        whole = {"tasks": list(members), "body": maybe_signature(body)}
+        whole = {"tasks": list(members), "body": _body(body)}
         super().__init__("celery.chord", (), whole, options, None, "chord", app=app)
 
     @property
@@ -191,7 +198,7 @@ class chord(Composition):
 
     def __call__(self, body: Any = None, **options: Any) -> Any:
         """Enqueue it, with a body if it has none yet."""
-        whole = self if body is None else self.clone((), {"body": maybe_signature(body)})
+        whole = self if body is None else self.clone((), {"body": _body(body)})
         return whole.apply_async((), {}, **options)
 
     def apply(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:

@@ -19,7 +19,7 @@ from windlass.contrib.celery.registry import Hook, Tasks
 from windlass.contrib.celery.schedules import schedules_of
 from windlass.contrib.celery.settings import Conf
 from windlass.contrib.celery.task import Task
-from windlass.contrib.celery.task_options import task_class
+from windlass.contrib.celery.task_options import check_annotation, task_class
 from windlass.contrib.front_ends.places import Place, store_in
 
 log = logging.getLogger("windlass.contrib.celery")
@@ -210,17 +210,18 @@ class Definitions:
 
     def _annotate(self, task: Task) -> None:
         annotations = self.conf.task_annotations or {}
-        if not isinstance(annotations, Mapping):
-            refuse("task_annotations that is no dict", "a dict of options by the names of tasks")
         for name in ("*", task.name):
             for option, value in annotations.get(name, {}).items():
-                setattr(task, option, value)
+                check_annotation(name, option)
+                setattr(type(task), option, value)  # of the class: a handler is given the task
 
     def add_periodic_task(
         self, schedule: Any, sig: Signature, args: Any = (), kwargs: Any = None,
         name: str | None = None, **options: Any,
     ) -> str:  # fmt: skip
         """Add a schedule; before the first use of the app, best in ``on_after_configure``."""
+        if not isinstance(sig, Signature):
+            raise TypeError(f"{sig!r} is no signature: use task.s(…)")
         ready = sig.clone(args, kwargs)
         key = name or repr(ready)
         entry = {"task": ready.task, "schedule": schedule, "args": ready.args,

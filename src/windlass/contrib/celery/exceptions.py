@@ -55,7 +55,7 @@ class TimeLimitExceeded(Exception):
 
 
 class WorkerLostError(Exception):
-    """Workers died of this job too often."""
+    """The process that ran the task died, or workers died of this job too often."""
 
 
 class Retry(windlass.Retry):

@@ -164,7 +164,7 @@ class Layout:
             "parent": before.ends[-1] if before else self._parent,
             "group": group or (before.group if before else None),
             "chord": True if before and before.is_list else None,
-            "errbacks": [to_plain(dict(maybe_signature(each))) for each in options.errbacks],
+            "errbacks": [to_plain(dict(_errback(each))) for each in options.errbacks],
         }
         return {name: value for name, value in facts.items() if value}
 
@@ -274,6 +274,13 @@ def _with_errbacks(sig: Signature, errbacks: list[Any]) -> Signature:
     for errback in errbacks:
         sig.link_error(errback)
     return sig
+
+
+def _errback(given: Any) -> Signature:
+    made = maybe_signature(given)
+    if not isinstance(made, Signature):
+        raise TypeError(f"{given!r} is no signature: use task.s(…)")
+    return made
 
 
 def _edges(before: Before, slot: str | None) -> tuple[Edge, ...]:

@@ -17,7 +17,9 @@ from windlass.contrib.celery.exceptions import (
 from windlass.contrib.celery.failures import exception_of
 from windlass.contrib.celery.request import facts_in
 from windlass.contrib.celery.values import from_plain
+from windlass.core.capture import type_name
 from windlass.core.lifecycle import decode_error, upstream_job
+from windlass.errors import ChildDied
 from windlass.model.jobs import Reason, headers_of
 from windlass.model.outcomes import ErrorInfo
 
@@ -120,7 +122,7 @@ def _failure(app: Any, job: Job) -> tuple[Exception, str]:
     error = _error_in(job.error)
     if job.reason is Reason.TIMEOUT:
         return TimeLimitExceeded(app.time_limit_of(job.task)), error.traceback
-    if job.reason in LOST:
+    if job.reason in LOST or error.type == type_name(ChildDied):
         return WorkerLostError(error.message or str(job.reason)), error.traceback
     before = upstream_job(error)
     if before is None:

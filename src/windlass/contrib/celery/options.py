@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from windlass import BadOption
 from windlass.contrib.celery.exceptions import refuse
+from windlass.contrib.celery.setting_checks import check_seconds
 from windlass.contrib.celery.signature import as_list
 
 # These only say how a message is published; here an enqueue is a transaction.
@@ -75,20 +77,21 @@ def call_options(given: Mapping[str, Any], conf: Any) -> CallOptions:
         refuse(
             f"serializer {options['serializer']!r}", "json; see docs/serialization.md for others"
         )
+    if not isinstance(headers := options.get("headers", {}), Mapping):
+        raise BadOption("headers", headers, "must be a dict")
     countdown = options.get("countdown")
     eta, expires = options.get("eta"), options.get("expires")
-    headers = options.get("headers")
     return CallOptions(
-        delay_s=None if countdown is None else max(0.0, float(countdown)),
-        eta=None if eta is None or countdown is not None else aware(eta, conf),
-        expires=aware(expires, conf) if isinstance(expires, datetime) else expires,
+        delay_s=None if countdown is None else _seconds(countdown),
+        eta=None if eta is None or countdown is not None else aware("eta", eta, conf),
+        expires=aware("expires", expires, conf) if isinstance(expires, datetime | str) else expires,
         queue=queue_name(options.get("queue")),
-        priority=None if (p := options.get("priority")) is None else conf.priority_of(p),
+        priority=_priority(options.get("priority"), conf),
         task_id=options.get("task_id"),
         links=as_list(options.get("link")),
         errbacks=as_list(options.get("link_error")),
         ignore_result=bool(options.get("ignore_result", False)),
-        headers=json.dumps(headers) if headers else None,
+        headers=_headers(headers) if headers else None,
     )
 
 
@@ -97,9 +100,37 @@ def queue_name(queue: Any) -> str | None:
     return None if queue is None else str(getattr(queue, "name", queue))
 
 
-def aware(instant: Any, conf: Any) -> datetime:
-    """Return an instant with its zone; one without a zone is in that of the app."""
-    when = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
+def _seconds(countdown: Any) -> float:
+    """Return a countdown; one below zero is over already."""
+    is_over = isinstance(countdown, int | float) and countdown < 0
+    return 0.0 if is_over else check_seconds("countdown", countdown)
+
+
+def _priority(priority: Any, conf: Any) -> int | None:
+    if priority is None:
+        return None
+    if isinstance(priority, bool) or not isinstance(priority, int):
+        raise BadOption("priority", priority, "must be a whole number")
+    own: int = conf.priority_of(priority)
+    return own
+
+
+def _headers(headers: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(headers)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadOption("headers", headers, f"must have a form in JSON: {error}") from error
+
+
+def aware(option: str, instant: Any, conf: Any) -> datetime:
+    """Return an instant with its zone; one without a zone is in that of the app.
+
+    Raises: BadOption.
+    """
+    try:
+        when = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
+    except ValueError as error:
+        raise BadOption(option, instant, str(error)) from error
     if not isinstance(when, datetime):
-        raise TypeError(f"eta must be a datetime, not {when!r}")
+        raise BadOption(option, instant, "must be a datetime")
     return (when if when.tzinfo else when.replace(tzinfo=conf.zone)).astimezone(UTC)

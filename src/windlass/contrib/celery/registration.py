@@ -16,6 +16,7 @@ from windlass.contrib.celery.failures import carry_arguments
 from windlass.contrib.celery.group_result import GroupResult
 from windlass.contrib.celery.laying import Layout
 from windlass.contrib.celery.request import Request, facts_in, own_headers_in
+from windlass.contrib.celery.task_options import check_task
 from windlass.contrib.celery.values import from_plain, to_plain
 from windlass.core.continuation import Continuation
 from windlass.core.retry import ATTEMPTS_MAX
@@ -52,8 +53,10 @@ class Replacement(Continuation):
 
 def register(task: Any, schedules: list[Schedule]) -> None:
     """Make a task known to the app's workers.  Raises: BadTask, BadOption, NotSupported."""
+    check_task(task)
     conf, app = task.app.conf, task.app.windlass_registry
     time_limit = conf.task_time_limit if task.time_limit is None else task.time_limit
+    time_limit = time_limit or None  # as Celery has it, 0 is no limit
     isolation = task.isolation or conf.isolation
     if time_limit is not None or task.soft_time_limit or conf.task_soft_time_limit:
         isolation = "process"  # a thread cannot be stopped

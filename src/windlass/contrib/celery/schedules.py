@@ -1,5 +1,6 @@
 """Schedules of beat: crontabs and intervals, as schedules of Windlass."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from windlass.contrib.celery.exceptions import ImproperlyConfigured, refuse
 from windlass.contrib.celery.values import to_plain
 from windlass.model.triggers import Trigger
 
+_NAME = re.compile(r"[A-Za-z]{4,}")
 Part = int | str | Iterable[int]
 
 
@@ -33,9 +35,9 @@ class crontab(schedule):
         self,
         minute: Part = "*",
         hour: Part = "*",
+        day_of_week: Part = "*",
         day_of_month: Part = "*",
         month_of_year: Part = "*",
-        day_of_week: Part = "*",
         **options: Any,
     ) -> None:
         if options:
@@ -53,7 +55,8 @@ class crontab(schedule):
 
 def _part(value: Part) -> str:
     if isinstance(value, str):
-        return "".join(value.split())
+        whole = "".join(value.split())
+        return _NAME.sub(lambda name: name[0][:3].lower(), whole)  # Monday is mon
     return str(value) if isinstance(value, int) else ",".join(str(one) for one in sorted(value))
 
 

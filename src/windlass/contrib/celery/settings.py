@@ -1,10 +1,8 @@
 """The configuration: ``app.conf``."""
 
 import importlib
-import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, timedelta, tzinfo
-from fnmatch import fnmatchcase
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,10 +10,12 @@ from windlass import BadOption
 from windlass.contrib.celery.exceptions import refuse
 from windlass.contrib.celery.known_settings import DEFAULTS, HARMLESS, REFUSED
 from windlass.contrib.celery.options import queue_name
+from windlass.contrib.celery.routes import maps_in, route_of
+from windlass.contrib.celery.setting_checks import POOLS, checked
 from windlass.core.names import nearest
 
-POOLS = {None: None, "threads": None, "prefork": "process", "processes": "process"}
 OLD_PREFIXES = ("BROKER_", "CELERY_", "CELERYBEAT_", "CELERYD_", "CELERYMON_")
+GROUPS = ("beat_", "broker_", "result_", "task_", "worker_")
 # In Redis a smaller number goes first, in RabbitMQ a larger one.
 SMALL_FIRST = ("redis", "rediss", "sentinel", "valkey", "valkeys")
 # What is said while tasks are made known to workers.
@@ -58,7 +58,7 @@ class Conf:
         if isinstance(source, Mapping):
             pairs = dict(source)
         else:
-            pairs = {name: getattr(source, name) for name in dir(source)}
+            pairs = {name: getattr(source, name) for name in dir(source) if name.startswith(prefix)}
         for name, value in pairs.items():
             if prefix and name.startswith(prefix):
                 self[name.removeprefix(prefix).lower()] = value
@@ -74,8 +74,7 @@ class Conf:
             raise BadOption(name, value, f"Celery has no such setting; {hint}")
         if name in BEFORE_USE and self._is_used and value != self[name]:
             raise BadOption(name, value, "say it before the first use of the app")
-        _check(name, value)
-        self._values[name] = value
+        self._values[name] = checked(name, value)
 
     def __getitem__(self, name: str) -> Any:
         try:
@@ -129,61 +128,33 @@ class Conf:
     def queues(self) -> list[str]:
         """Return the queues which the settings name."""
         named = self.task_queues or ()
-        routed = [rule.get("queue") for _, rule in self._routes() if rule.get("queue")]
-        listed = [queue_name(each) for each in (*named, *routed)]
+        routed = [rule.get("queue") for one in maps_in(self.task_routes) for rule in one.values()]
+        listed = [queue_name(each) for each in (*named, *filter(None, routed))]
         return list(dict.fromkeys([str(self.task_default_queue), *map(str, listed)]))
 
     def options_of(self, name: str, task: Any) -> dict[str, Any]:
-        """Return the options of calls of a task where the call does not say them."""
-        options = {} if task is None else {"priority": task.priority, "expires": task.expires}
-        options["queue"] = self.queue_of(name, task)
-        if options.get("priority") is None:
-            options["priority"] = self.task_default_priority
-        return {**options, **{k: v for k, v in self._route_of(name).items() if k != "queue"}}
+        """Return the options of calls of a task where the call does not say them.
+
+        What the task says itself counts before the routes, as with Celery.
+        """
+        own = {"priority": self.task_default_priority}
+        if task is not None:
+            own = {"priority": own["priority"] if task.priority is None else task.priority,
+                   "expires": task.expires}  # fmt: skip
+        own["queue"] = self.queue_of(name, task)
+        route = route_of(self.task_routes, name)
+        return {**route, **{option: value for option, value in own.items() if value is not None}}
 
     def queue_of(self, name: str, task: Any) -> str:
-        """Return the queue of a task: by the routes, its own, or the default."""
-        routed = self._route_of(name).get("queue")
+        """Return the queue of a task: its own, that of its route, or the default."""
         own = None if task is None else task.queue
-        return str(queue_name(routed or own or self.task_default_queue))
-
-    def _route_of(self, name: str) -> Mapping[str, Any]:
-        for pattern, rule in self._routes():
-            matches = (
-                pattern.fullmatch(name) if isinstance(pattern, re.Pattern)
-                else fnmatchcase(name, pattern)
-            )  # fmt: skip
-            if matches:
-                return rule
-        return {}
-
-    def _routes(self) -> list[tuple[Any, Mapping[str, Any]]]:
-        routes = self.task_routes or {}
-        pairs: list[tuple[Any, Any]] = []
-        for each in routes if isinstance(routes, list | tuple) else [routes]:
-            if callable(each) or isinstance(each, str):
-                refuse("a function in task_routes", "patterns of names, or queue=… of the tasks")
-            pairs += each.items() if isinstance(each, Mapping) else [each]
-        return [(k, {"queue": v} if isinstance(v, str) else v) for k, v in pairs]
+        routed = route_of(self.task_routes, name).get("queue")
+        return str(queue_name(own or routed or self.task_default_queue))
 
     def priority_of(self, priority: Any) -> int:
         """Return a priority as Windlass has it: a larger number goes first."""
         scheme = str(self.broker_url or "").partition(":")[0]
         return -int(priority) if scheme in SMALL_FIRST else int(priority)
-
-
-def _check(name: str, value: Any) -> None:
-    """Refuse values without a meaning of settings that have one.  Raises: NotSupported."""
-    match name:
-        case "task_serializer" | "result_serializer" if value != "json":
-            refuse(f"{name}={value!r}", '"json"; docs/serialization.md shows how to port others')
-        case "accept_content" | "result_accept_content" if value is not None:
-            if not {"json", "application/json"} & set(value):
-                refuse(f"{name}={value!r}", '["json"]')
-        case "enable_utc" if value is not True:
-            refuse("enable_utc=False", "enable_utc=True; the zone is that of the setting timezone")
-        case "worker_pool" if value not in POOLS:
-            refuse(f"worker_pool={value!r}", '"prefork" for child processes, or "threads"')
 
 
 def _imported(name: str) -> Any:
@@ -205,4 +176,7 @@ def _is_setting(name: str) -> bool:
     """
     if name.isupper() and name.startswith(OLD_PREFIXES):
         refuse(f"setting {name}", "its new name, in small letters, or namespace='CELERY'")
-    return name in DEFAULTS or name in HARMLESS or name in REFUSED
+    if name in DEFAULTS or name in HARMLESS or name in REFUSED:
+        return True
+    # One that is mistyped is refused where it is set.
+    return name.startswith(GROUPS) and nearest(name, [*DEFAULTS, *HARMLESS]) is not None

@@ -11,6 +11,7 @@ from windlass.contrib.celery.refusing import OF_SIGNATURES, Refusing
 
 S = TypeVar("S", bound="type[Signature]")
 
+_NEEDED = {"task", "args", "kwargs", "options"}
 _kinds: dict[str, "type[Signature]"] = {}
 
 
@@ -29,6 +30,14 @@ def as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def check_call(args: Any, kwargs: Any) -> None:
+    """Refuse what is no list or no dict of arguments.  Raises: TypeError."""
+    if not isinstance(args, list | tuple | None):
+        raise TypeError(f"the arguments of a task are a list or a tuple, not {args!r}")
+    if not isinstance(kwargs, Mapping | None):
+        raise TypeError(f"the named arguments of a task are a dict, not {kwargs!r}")
 
 
 class Signature(Refusing, dict[str, Any]):
@@ -57,6 +66,9 @@ class Signature(Refusing, dict[str, Any]):
             super().update(task)
             return
         self["task"] = task if isinstance(task, str) else getattr(task, "name", None)
+        if not isinstance(self["task"], str):
+            raise TypeError(f"{task!r} is no task, nor the name of one")
+        check_call(args, kwargs)
         self["args"] = tuple(args or ())
         self["kwargs"] = dict(kwargs or {})
         self["options"] = {**(options or {}), **more}
@@ -68,6 +80,8 @@ class Signature(Refusing, dict[str, Any]):
         """Return the signature that a dict stands for, such as one that came as an argument."""
         if isinstance(d, Signature):
             return d
+        if not (isinstance(d.get("task"), str) and d.keys() >= _NEEDED):
+            raise TypeError(f"{dict(d)!r} is no signature: use task.s(…)")
         made_of = _kinds.get(d.get("subtask_type") or "", Signature)
         made = made_of.__new__(made_of)
         Signature.__init__(made, {**d, "kwargs": dict(d["kwargs"]), "options": dict(d["options"])},
@@ -234,6 +248,7 @@ class Signature(Refusing, dict[str, Any]):
         Raises: TypeError, for arguments that do not fit; NotSupported, BadOption, NotEncodable,
                 StoreUnavailable.
         """
+        check_call(args, kwargs)
         return self.app.enqueue_signature(self, tuple(args or ()), dict(kwargs or {}), options)
 
     def apply(

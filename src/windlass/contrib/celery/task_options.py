@@ -2,10 +2,15 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
+from windlass import BadOption, BadTask
 from windlass.contrib.celery.exceptions import refuse
+from windlass.contrib.celery.options import queue_name
+from windlass.contrib.celery.setting_checks import check_seconds
 from windlass.contrib.celery.task import Task
+from windlass.core.names import check_name
 
 MEANT = frozenset({
     "autoretry_for", "bind", "default_retry_delay", "dont_autoretry_for", "expires",
@@ -13,6 +18,7 @@ MEANT = frozenset({
     "retry_backoff", "retry_backoff_max", "retry_jitter", "retry_kwargs", "serializer",
     "soft_time_limit", "throws", "time_limit", "track_started",
 })  # fmt: skip
+HANDLERS = frozenset({"after_return", "before_start", "on_failure", "on_retry", "on_success"})
 # An outcome is always written before a job is let go; errors are always kept; the rest tunes
 # what is not there.
 HARMLESS = frozenset({
@@ -52,20 +58,66 @@ def task_class(app: Any, function: Callable[..., Any], options: Mapping[str, Any
             refuse(f"option {name!r} of a task", f"those there are: {known}")
     if options.get("serializer", "json") not in ("json", None):
         refuse(f"serializer={options['serializer']!r} of a task", "json; docs/serialization.md")
-    base = options.get("base") or app.Task
+    base: Any = options.get("base") or app.Task
+    own_name: Any = options.get("name")
+    if not (isinstance(base, type) and issubclass(base, Task)):
+        raise BadTask(str(own_name or function), f"base={base!r}: must be a class of tasks")
+    if not isinstance(own_name, str | None):
+        raise BadTask(str(own_name), "the name of a task is a text")
     own = {n: v for n, v in options.items() if n in MEANT | HARMLESS and n != "name"}
-    if "autoretry_for" in own:
-        own["autoretry_for"] = tuple(own["autoretry_for"])
     run = function if options.get("bind") else staticmethod(function)
     facts = {
         "run": run,
-        "name": options.get("name") or default_name(app, function),
+        "name": own_name or default_name(app, function),
         "__doc__": function.__doc__,
         "__module__": function.__module__,
         "__wrapped__": run,
         "abstract": False,
     }
     return type(function.__name__, (base,), {**own, **facts})
+
+
+def check_annotation(name: str, option: str) -> None:
+    """Refuse what an annotation of tasks cannot set.  Raises: NotSupported."""
+    if option not in MEANT | HARMLESS | HANDLERS or option in ("bind", "name"):
+        refuse(f"{option!r} in task_annotations[{name!r}]", "an option or a handler of a task")
+
+
+def check_task(task: Any) -> None:
+    """Refuse options of a task by their values, wherever these come from.  Raises: BadTask."""
+    try:
+        for option in ("autoretry_for", "dont_autoretry_for", "throws"):
+            _check_classes(option, getattr(task, option))
+        for option in ("max_retries", "priority"):
+            _check_whole(option, getattr(task, option))
+        for option in ("default_retry_delay", "retry_backoff_max", "time_limit", "soft_time_limit"):
+            if (value := getattr(task, option)) is not None:
+                check_seconds(option, value)
+        if not isinstance(task.retry_backoff, bool):
+            check_seconds("retry_backoff", task.retry_backoff)
+        if not isinstance(task.expires, datetime | None):
+            check_seconds("expires", task.expires)
+        if not isinstance(task.retry_kwargs, Mapping):
+            raise BadOption("retry_kwargs", task.retry_kwargs, "must be a dict")
+        unknown = task.retry_kwargs.keys() - {"max_retries", "countdown"}
+        if unknown:
+            raise BadOption("retry_kwargs", task.retry_kwargs, f"there is no {min(unknown)!r}")
+        if task.queue is not None:
+            check_name("queue", queue_name(task.queue))
+    except (BadOption, TypeError, ValueError) as error:
+        raise BadTask(task.name, str(error)) from error
+
+
+def _check_classes(option: str, value: Any) -> None:
+    if not isinstance(value, tuple | list | set | frozenset) or not all(
+        isinstance(each, type) and issubclass(each, BaseException) for each in value
+    ):
+        raise BadOption(option, value, "must be a list of classes of exceptions")
+
+
+def _check_whole(option: str, value: Any) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise BadOption(option, value, "must be a whole number")
 
 
 def default_name(app: Any, function: Callable[..., Any]) -> str:

@@ -4,23 +4,10 @@
 modules; the library itself is not needed.  docs/from-qtasks.md says what differs.
 """
 
-from typing import Any
-
 from windlass.contrib.qtasks.plugins.depends import Depends
 from windlass.contrib.qtasks.qtasks import QueueTasks
 from windlass.contrib.qtasks.routers import AsyncRouter, SyncRouter
 from windlass.contrib.qtasks.sharing import shared_task
 from windlass.contrib.qtasks.state import current_app as get_app
-from windlass.errors import NotSupported
 
 __all__ = ["AsyncRouter", "Depends", "QueueTasks", "SyncRouter", "get_app", "shared_task"]
-
-_CHAINS = ("AsyncTaskUtils", "SyncTaskUtils")
-
-
-def __getattr__(name: str) -> Any:
-    if name in _CHAINS:
-        raise NotSupported(
-            "qtasks", f"qtasks.utils.{name}", "windlass.chain makes a chain in the store"
-        )
-    raise AttributeError(name)

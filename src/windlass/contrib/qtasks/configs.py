@@ -69,7 +69,7 @@ class QueueConfig:
             raise NotSupported(
                 "qtasks", f"result_statuses_end={value!r}", "a result is there at the end"
             )
-        self._values[key] = value
+        self._values[key] = value = _checked(key, value)
         self._given.add(key)
         for subscriber in self._subscribers:
             subscriber(self, key, value)
@@ -84,6 +84,16 @@ class QueueConfig:
     def subscribe(self, callback: Subscriber) -> None:
         """Call ``callback(config, key, value)`` whenever an attribute is set."""
         self._subscribers.append(callback)
+
+
+def _checked(key: str, value: Any) -> Any:
+    """Return the value of an option as it is meant.  Raises: BadOption."""
+    if key.startswith("logs_default_level") and isinstance(value, str):
+        value = logging.getLevelNamesMapping().get(value.upper(), value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if type(DEFAULTS.get(key)) in (int, float) and not is_number:
+        raise BadOption(key, value, "must be a number")
+    return value
 
 
 def _of_environment(environ: Mapping[str, str], prefix: str) -> dict[str, Any]:

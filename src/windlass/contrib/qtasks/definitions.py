@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from windlass.contrib.qtasks.schemas import TaskExecSchema
-from windlass.errors import NotSupported
+from windlass.errors import BadTask, NotSupported
 
 
 def defined(
@@ -38,10 +38,13 @@ def defined(
     generate_handler: what a generator yields goes through it.
     executor, middlewares_before, middlewares_after: classes, see ``executors``, ``middlewares``.
     extra:    options of your own, which the task finds in ``self.extra``.
+    Raises: BadTask, for values that mean nothing.
     """
+    if not callable(function):
+        raise BadTask(str(name), f"a task is made of a function, not of {function!r}")
     is_async_generator = inspect.isasyncgenfunction(function)
     is_generator = inspect.isgeneratorfunction(function)
-    return TaskExecSchema(
+    made = TaskExecSchema(
         name=name or function.__name__,
         priority=priority or 0,
         func=function,
@@ -60,6 +63,29 @@ def defined(
         middlewares_after=list(middlewares_after or []),
         extra=extra,
     )
+    _check(made)
+    return made
+
+
+def _check(made: TaskExecSchema) -> None:
+    """Refuse values that mean nothing.  Raises: BadTask."""
+    if not isinstance(made.name, str):
+        raise BadTask(str(made.name), "the name of a task is a text")
+    if made.retry is not None and (isinstance(made.retry, bool) or not isinstance(made.retry, int)):
+        raise BadTask(made.name, f"retry={made.retry!r}: must be a whole number")
+    limit_s = made.max_time
+    if limit_s is not None and (not isinstance(limit_s, int | float) or limit_s < 0):
+        raise BadTask(made.name, f"max_time={limit_s!r}: must be a number of seconds")
+    for option in ("decode", "generate_handler"):
+        if (given := getattr(made, option)) is not None and not callable(given):
+            raise BadTask(made.name, f"{option}={given!r}: must be a function")
+    if not isinstance(made.retry_on_exc, list | tuple | set | frozenset | None):
+        raise BadTask(made.name, f"retry_on_exc={made.retry_on_exc!r}: must be a list of classes")
+    executors = [made.executor] if made.executor is not None else []
+    for each in [*(made.retry_on_exc or []), *executors,
+                 *made.middlewares_before, *made.middlewares_after]:  # fmt: skip
+        if not isinstance(each, type):
+            raise BadTask(made.name, f"{each!r} among its options: must be a class")
 
 
 def check_runnable(task_func: TaskExecSchema, *, in_loop: bool) -> None:

@@ -12,6 +12,7 @@ from windlass.contrib.qtasks.definitions import check_runnable, defined
 from windlass.contrib.qtasks.jobs import Jobs
 from windlass.contrib.qtasks.logs import Logger
 from windlass.contrib.qtasks.middlewares import BaseMiddleware
+from windlass.contrib.qtasks.plain import native_priority
 from windlass.contrib.qtasks.refusals import (
     EVENTS,
     HOOKS,
@@ -98,8 +99,7 @@ class Front(ABC, Generic[T]):
         """
 
         def register(function: Callable[..., Any]) -> T:
-            given = name if isinstance(name, str) else None
-            task_func = defined(function, name=given, **options)
+            task_func = defined(function, name=None if callable(name) else name, **options)
             if options.get("priority") is None:
                 task_func.priority = self.config.task_default_priority
             self.adopt(task_func)
@@ -117,7 +117,7 @@ class Front(ABC, Generic[T]):
 
     def adopt_shared(self, task_func: TaskExecSchema) -> None:
         """Take in a task that all apps have; one that cannot run here fails when it is run."""
-        name, priority = task_func.name, -task_func.priority
+        name, priority = task_func.name, native_priority(task_func.priority)
         self.windlass_app.task(
             name=name, queue=self.name, priority=priority, retry=retry_of(task_func)
         )(self._attempt(task_func))
@@ -126,8 +126,10 @@ class Front(ABC, Generic[T]):
     def include_router(self, router: Any) -> None:
         """Take in the tasks of a router, also those which it will get later.
 
-        Raises: as ``adopt``.
+        Raises: BadOption, for what is none; as ``adopt``.
         """
+        if not hasattr(router, "join"):
+            raise BadOption("router", router, "must be a SyncRouter or an AsyncRouter")
         router.join(self)
         if router not in self.routers:
             self.routers.append(router)

@@ -19,7 +19,7 @@ from windlass import Task as NativeTask
 from windlass.contrib.front_ends.places import Place
 from windlass.contrib.qtasks.found import found_task, stored_task
 from windlass.contrib.qtasks.logs import Logger
-from windlass.contrib.qtasks.plain import plain_call
+from windlass.contrib.qtasks.plain import native_priority, plain_call
 from windlass.contrib.qtasks.results import Task
 from windlass.contrib.qtasks.schemas import TaskExecSchema
 from windlass.core.names import nearest
@@ -84,7 +84,7 @@ class Jobs:
         usual = known.priority if known else 0
         priority = usual if priority is None else priority
         call = plain_call(name, args, kwargs)
-        request = self._native(name).using(priority=-priority).prepare(*call)
+        request = self._native(name).using(priority=native_priority(priority)).prepare(*call)
         return request if priority == usual else request.with_headers({PRIORITY: str(priority)})
 
     def _say_unknown(self, name: str) -> None:

@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from windlass.errors import NotEncodable
+from windlass.errors import BadOption, NotEncodable
+from windlass.model.jobs import PRIORITY_MAX, PRIORITY_MIN
 
 
 def plain_call(
@@ -23,6 +24,16 @@ def _plain(task: str, name: str, value: Any) -> Any:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise NotEncodable(task, name, str(error)) from error
+
+
+def native_priority(priority: object) -> int:
+    """Return a priority as Windlass has it, where more goes first.  Raises: BadOption."""
+    if isinstance(priority, bool) or not isinstance(priority, int):
+        raise BadOption("priority", priority, "must be a whole number")
+    if not PRIORITY_MIN <= -priority <= PRIORITY_MAX:
+        why = f"must be from {-PRIORITY_MAX} to {-PRIORITY_MIN}; less goes first"
+        raise BadOption("priority", priority, why)
+    return -priority
 
 
 def plain_result(decoded: Any) -> Any:

@@ -42,6 +42,7 @@ HOOKS = "app.windlass_app.around_attempt, .around_enqueue and .observe stand in 
 EVENTS = "app.windlass_app.observe is told what happens; app.windlass_app.lifespan starts and ends"
 TIMERS = "app.windlass_app.schedules starts tasks by the clock: see docs/schedules.md"
 STATS = "app.windlass_app.operations, `windlass top` and `windlass jobs` show what there is"
+CHAINS = "windlass.chain makes a chain in the store: see docs/composition.md"
 TESTS = "windlass.testing runs the jobs of app.windlass_app on demand: see docs/testing.md"
 STATES = (
     "it lives in the memory of one worker process and dies with it; keep what tasks share in a "

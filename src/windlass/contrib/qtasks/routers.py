@@ -37,8 +37,7 @@ class _Router(Generic[T]):
         """
 
         def register(function: Callable[..., Any]) -> T:
-            given = name if isinstance(name, str) else None
-            task_func = defined(function, name=given, **options)
+            task_func = defined(function, name=None if callable(name) else name, **options)
             if task_func.name in self.tasks:
                 raise BadTask(task_func.name, "the router has a task of this name already")
             for app in self._apps:

@@ -29,8 +29,7 @@ def shared_task(
     """
 
     def register(function: Callable[..., Any]) -> SyncTask | AsyncTask:
-        given = name if isinstance(name, str) else None
-        task_func = defined(function, name=given, **options)
+        task_func = defined(function, name=None if callable(name) else name, **options)
         share(task_func)
         return AsyncTask(task_func) if awaiting else SyncTask(task_func)
 

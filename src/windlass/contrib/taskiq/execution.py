@@ -11,7 +11,7 @@ from windlass import Cancel, Retry, Snooze
 from windlass.contrib.taskiq.abc.middleware import TaskiqMiddleware, awaited
 from windlass.contrib.taskiq.context import Context
 from windlass.contrib.taskiq.dependencies import Resolution
-from windlass.contrib.taskiq.message import TaskiqMessage
+from windlass.contrib.taskiq.message import TaskiqMessage, number_in
 from windlass.contrib.taskiq.parsing import parse_arguments
 from windlass.contrib.taskiq.result import TaskiqResult
 from windlass.contrib.taskiq.state import TaskiqState
@@ -85,8 +85,9 @@ async def _ran(
 
 def _limit(message: TaskiqMessage) -> Any:
     """Return the block in which the function has to end, by the label ``timeout``."""
-    limit = message.labels.get("timeout")
-    return nullcontext() if limit is None else asyncio.timeout(float(limit))
+    if message.labels.get("timeout") is None:
+        return nullcontext()
+    return asyncio.timeout(number_in(message.labels, "timeout", 0.0))
 
 
 async def saved(broker: Any, executed: Executed) -> None:

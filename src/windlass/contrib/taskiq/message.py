@@ -1,6 +1,7 @@
 """One call of a task, as middlewares and contexts see it; and how it travels with a job."""
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import msgspec
 
 from windlass.core.occasion import Occasion
+from windlass.errors import BadOption
 
 HEADER = "taskiq"  # of a job: what its payload does not say of the message
 
@@ -49,6 +51,18 @@ class _Travelling(msgspec.Struct, omit_defaults=True):
 def label_sent(value: Any) -> Any:
     """Return a label as the other side gets it: text, but for plain numbers, bools and bytes."""
     return value if type(value) in (int, float, bool, str, bytes) else str(value)
+
+
+def number_in(labels: Mapping[str, Any], name: str, default: float) -> float:
+    """Return the number that a label says, which may be a text.  Raises: BadOption."""
+    value = labels.get(name, default)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise BadOption(name, value, "the label must be a number")
+    return number
 
 
 def received(

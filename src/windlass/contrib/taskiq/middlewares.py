@@ -6,9 +6,9 @@ from typing import Any
 
 from windlass.contrib.taskiq.abc.middleware import TaskiqMiddleware
 from windlass.contrib.taskiq.exceptions import NoResultError, refuse
-from windlass.contrib.taskiq.message import TaskiqMessage
+from windlass.contrib.taskiq.message import TaskiqMessage, number_in
 from windlass.contrib.taskiq.result import TaskiqResult
-from windlass.core.retry import ATTEMPTS_MAX
+from windlass.core.retry import ATTEMPTS_MAX, seconds_of
 from windlass.errors import BadOption
 
 
@@ -62,7 +62,7 @@ class SimpleRetryMiddleware(TaskiqMiddleware):
         return label.lower() == "true" if isinstance(label, str) else bool(label)
 
     def _runs_max(self, message: TaskiqMessage) -> int:
-        most = int(message.labels.get("max_retries", self.default_retry_count))
+        most = int(number_in(message.labels, "max_retries", self.default_retry_count))
         if most > ATTEMPTS_MAX:
             raise BadOption("max_retries", most, f"must be at most {ATTEMPTS_MAX:,}")
         return most
@@ -100,7 +100,8 @@ class SmartRetryMiddleware(SimpleRetryMiddleware):
 
     def make_delay(self, message: TaskiqMessage, retries: int) -> float:
         """Return the seconds before the next run; retries: which one that is, from 1."""
-        delay_s = float(message.labels.get("delay", self.default_delay))
+        delay_s = max(number_in(message.labels, "delay", self.default_delay), 0.0)
         if self.use_delay_exponent:
             delay_s = min(delay_s * retries, self.max_delay_exponent)
+        delay_s = seconds_of("delay", delay_s)
         return delay_s + random.random() if self.use_jitter else delay_s

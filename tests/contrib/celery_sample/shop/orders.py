@@ -225,6 +225,11 @@ def within(self, fails):
     return self.request.retries
 
 
+@app.task(time_limit=60)
+def crash():
+    os._exit(3)
+
+
 @app.task(bind=True, time_limit=60)
 def endless(self):
     note("began: endless")

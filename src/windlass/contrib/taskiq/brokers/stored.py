@@ -14,7 +14,7 @@ from windlass.contrib.taskiq.abc.result_backend import AsyncResultBackend
 from windlass.contrib.taskiq.attempts import Attempts
 from windlass.contrib.taskiq.decor import payload_only
 from windlass.contrib.taskiq.exceptions import SendTaskError, UnknownTaskError
-from windlass.contrib.taskiq.message import HEADER, Entry, TaskiqMessage, header_of
+from windlass.contrib.taskiq.message import HEADER, Entry, TaskiqMessage, header_of, number_in
 from windlass.contrib.taskiq.scheduler.scheduled_task import schedule_of, scheduled_in
 from windlass.contrib.taskiq.state import TaskiqState
 from windlass.core.retry import ATTEMPTS_MAX
@@ -110,11 +110,11 @@ class StoredBroker(AsyncBroker):
         """
         task, labels = self.task_of(message.task_name), message.labels
         self._tell()
-        delay = labels.get("delay") if self.has_delays and run_at is None else None
+        delays = self.has_delays and run_at is None and labels.get("delay") is not None
         request = task.using(
             queue=labels.get("queue_name"),
-            priority=int(labels.get("priority", 0)) if self.has_priorities else None,
-            delay=None if delay is None else float(delay),
+            priority=int(number_in(labels, "priority", 0)) if self.has_priorities else None,
+            delay=number_in(labels, "delay", 0.0) if delays else None,
             run_at=run_at,
         ).prepare(*message.args, **message.kwargs)
         request = request.with_headers({HEADER: header_of(labels, len(message.args))})

@@ -85,6 +85,8 @@ def arguments_of(function: Callable[..., Any], task: ScheduledTask) -> Mapping[s
 def scheduled_in(name: str, labels: Mapping[str, Any]) -> list[ScheduledTask]:
     """Return the schedules that stand in the label ``schedule`` of a task.  Raises: BadOption."""
     entries = labels.get("schedule") or []
+    if not isinstance(entries, list | tuple) or not all(isinstance(e, Mapping) for e in entries):
+        raise BadOption("schedule", entries, "must be a list of dicts")
     own = {label: value for label, value in labels.items() if label != "schedule"}
     made = []
     for n, entry in enumerate(entries):
