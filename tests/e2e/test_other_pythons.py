@@ -17,6 +17,14 @@ TESTS = ("unit", "contract/test_sqlite.py", "executors", "testing", "contrib", "
 TIMEOUT_S = 900
 PASSED = re.compile(r"^(\d+) passed", re.MULTILINE)
 
+# The other libraries with their servers, once for this machine.
+BESIDE_OTHERS = (
+    "contrib/test_celery.py",
+    "contrib/test_celery_drain.py",
+    "contrib/test_celery_move.py",
+    "contrib/test_qtasks_sample.py",
+    "contrib/test_taskiq_sample.py",
+)
 # Each waits ten seconds or more for a time to pass, in code that no Python changes.
 LONG = (
     "app/test_large_results.py::test_upkeep_deletes_what_is_not_needed_and_nothing_else",
@@ -45,7 +53,8 @@ def runs(
 
 
 def begin(python: Path, out: IO[bytes]) -> subprocess.Popen[bytes]:
-    left_out = [part for test in LONG for part in ("--deselect", f"tests/{test}")]
+    left_out = [f"--deselect=tests/{test}" for test in LONG]
+    left_out += [f"--ignore=tests/{file}" for file in BESIDE_OTHERS]
     return subprocess.Popen(
         [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not postgres", *left_out,
          *(f"tests/{each}" for each in TESTS)],
