@@ -246,7 +246,8 @@ def test_a_task_that_nobody_here_knows_waits_for_who_does(
     assert again is not None
     found = shop.get(task.uuid)
     assert found is not None
-    assert (found.status, found.args, found.kwargs) == ("new", [1], {"pieces": 2})
+    assert found.status in ("new", "process")  # a worker looks at it, and gives it back
+    assert (found.args, found.kwargs) == ([1], {"pieces": 2})
 
 
 def test_a_task_of_another_app_in_the_store_is_none_of_this_one(shop: QueueTasks) -> None:
