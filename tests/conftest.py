@@ -9,10 +9,33 @@ from typing import Any
 
 import pytest
 
+from tests.pythons import OtherPythons
 from tests.servers import PgBouncer, PostgresServer, RabbitServer, RedisServer
 from windlass import App
 
 _NUMBERS = itertools.count(1)
+
+
+_OTHER_PYTHONS = pytest.StashKey[OtherPythons]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin the runs under other Pythons with this one, if their tests are among those to run."""
+    asked = any("other_pythons" in getattr(item, "fixturenames", ()) for item in session.items)
+    if asked and not session.config.option.collectonly:
+        session.config.stash[_OTHER_PYTHONS] = OtherPythons()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End them, however this run ends."""
+    if (runs := config.stash.get(_OTHER_PYTHONS, None)) is not None:
+        runs.close()
+
+
+@pytest.fixture(scope="session")
+def other_pythons(request: pytest.FixtureRequest) -> OtherPythons:
+    """The runs under the other Pythons of this machine, begun with this one."""
+    return request.config.stash[_OTHER_PYTHONS]
 
 
 @pytest.hookimpl(tryfirst=True)
