@@ -105,7 +105,7 @@ class FrontIntake:
             "eta": call.run_at,
             "expires": call.expires_at,
             "priority": priority_of(sign * delivery.urgency),
-            "queue": self._queue_of(delivery.queue),
+            "queue": delivery.queue if delivery.queue in self._queues else None,
             "headers": dict(call.headers),
         }
         received = Received(self._front, self._name_of, priority_of)
@@ -115,11 +115,6 @@ class FrontIntake:
         layout = Layout(self._front, root, call.parent_id, new_id=_Ids(call.id))
         layout.lay(whole, group=call.group_id)
         return layout.requests
-
-    def _queue_of(self, queue: str) -> str | None:
-        """Return the queue of the message, if somebody has chosen it and workers serve it."""
-        chosen = queue in self._queues and queue != str(self._front.conf.task_default_queue)
-        return queue if chosen else None
 
     def _loses_time_limit(self, name: str, call: CeleryCall) -> bool:
         task, conf = self._front.tasks[name], self._front.conf

@@ -101,7 +101,7 @@ class Layout:
         return result
 
     def _lay_group(self, whole: Any, before: Before | None) -> GroupResult:
-        group_id = self._new_id()
+        group_id = whole.get("group_id") or self._new_id()
         results = [self.lay(each, before, group_id) for each in whole.members()]
         if len(results) == 1 and isinstance(results[0], GroupResult):
             return results[0]  # of one chain that ends in a group

@@ -35,8 +35,8 @@ class Received:
         Raises:  Unfit.
         """
         links = {
-            "link": [self._plain(each) for each in call.callbacks],
-            "link_error": [self._plain(each) for each in call.errbacks],
+            "link": self._parts(call.callbacks),
+            "link_error": self._parts(call.errbacks),
         }
         given = {**options, **{name: listed for name, listed in links.items() if listed}}
         name = self._name_of(call.task)
@@ -68,34 +68,36 @@ class Received:
                         "result backend")  # fmt: skip
         for name in ("link", "link_error"):
             if name in options:
-                options[name] = [self._plain(each) for each in as_list(options[name])]
+                options[name] = self._parts(options[name])
         if "priority" in options:
             options["priority"] = self._priority_of(options["priority"])
         return options
 
     def _composed(self, kind: str, made: dict[str, Any]) -> dict[str, Any]:
         """Finish what is made of other signatures.  Raises: Unfit, for what is not known of it."""
-        kwargs = made["kwargs"]
-        made["options"].pop("task_id", None)  # that of its last task, which has it too
+        kwargs, given = made["kwargs"], dict[str, Any]()
+        own_id = made["options"].pop("task_id", None)  # of a chain it is that of its last task
         match kind:
-            case "chain" | "group":
-                parts = [self._plain(each) for each in as_list(kwargs.pop("tasks", None))]
-                given: dict[str, Any] = {"tasks": parts}
+            case "chain":
+                given["tasks"] = self._parts(kwargs.pop("tasks", None))
+            case "group":
+                given["tasks"] = self._parts(kwargs.pop("tasks", None))
+                made["group_id"] = own_id
             case "chord":
-                header, body = kwargs.pop("header", None), kwargs.pop("body", None)
-                given = {"tasks": self._header(header), "body": self._plain(body)}
+                header = kwargs.pop("header", None)
+                given["body"] = self._plain(kwargs.pop("body", None))
+                if isinstance(header, Mapping):
+                    group = self._plain(header)
+                    if group["subtask_type"] != "group" or group["options"]:
+                        raise Unfit("what follows it is a chord whose header is no plain group")
+                    given["tasks"], made["group_id"] = group["kwargs"]["tasks"], group["group_id"]
+                else:
+                    given["tasks"] = self._parts(header)
             case _:
                 raise Unfit(f"what follows it is a {kind}, which is not known here")
         if made["args"] or any(kwargs.values()) or made["immutable"]:
             raise Unfit(f"what follows it is a {kind} with arguments of its own, or immutable")
         return {**made, "kwargs": given}
 
-    def _header(self, sent: Any) -> list[dict[str, Any]]:
-        """Return the members of a chord's header: a group, or a list.  Raises: Unfit."""
-        if not isinstance(sent, Mapping):
-            return [self._plain(each) for each in as_list(sent)]
-        group = self._plain(sent)
-        if group["subtask_type"] != "group" or group["options"]:
-            raise Unfit("what follows it is a chord whose header is no plain group")
-        members: list[dict[str, Any]] = group["kwargs"]["tasks"]
-        return members
+    def _parts(self, sent: Any) -> list[dict[str, Any]]:
+        return [self._plain(each) for each in as_list(sent)]
