@@ -33,7 +33,7 @@ from windlass.contrib.celery.messages import Unfit, read_call
 from windlass.errors import TaskNotFound
 
 ROOT = Path(__file__).parents[2]
-MANY = 3_000
+MANY = 2_000
 SHOP = "tests.contrib.celery_move"
 CELERY = ("celery", "-A", f"{SHOP}:old", "worker", "--pool", "threads", "--without-gossip",
           "--without-mingle", "-Q", "move,move-slow")  # fmt: skip
