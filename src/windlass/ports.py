@@ -95,7 +95,8 @@ class Broker(Protocol):
         """Insert jobs, all or none; return the id of each, in the order given.
 
         requests:  at most ENQUEUE_BATCH_MAX.
-        Repeats:   the same request again (same id) changes nothing.
+        Repeats:   the same request again (same id) changes nothing; with an idempotency key but
+                   another task or other arguments it raises KeyConflict.
         Unique:    where a live job of the same task holds the ``unique_key``, nothing is
                    inserted and that job's id is returned.
         Once:      a call becomes one with an earlier one of its key as ``core.once`` decides; then

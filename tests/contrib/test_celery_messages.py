@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from windlass.contrib.celery.messages import FollowUp, Unfit, read_call
+from windlass.contrib.celery.follow_ups import FollowUp, follow_ups_of
+from windlass.contrib.celery.messages import Unfit, read_call
 
 HEADERS = {"task": "shop.sell", "id": "7", "eta": None, "expires": None, "timelimit": [None, None]}
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
@@ -31,7 +32,7 @@ def test_a_message_of_protocol_2_is_a_call() -> None:
     assert call.run_at == datetime(2026, 11, 21, 17, tzinfo=UTC)
     assert call.expires_at == datetime(2026, 11, 22, tzinfo=UTC)
     assert call.has_time_limit
-    assert call.follow_ups == ()
+    assert follow_ups_of(call) == ()
 
 
 def test_a_message_of_protocol_1_is_a_call() -> None:
@@ -43,7 +44,7 @@ def test_a_message_of_protocol_1_is_a_call() -> None:
     assert (call.id, call.task, call.args) == ("7", "shop.sell", [1])
     assert call.run_at == datetime(2026, 11, 21, 18, tzinfo=UTC)
     assert not call.has_time_limit
-    assert [each.task for each in call.follow_ups] == ["a"]
+    assert [each.task for each in follow_ups_of(call)] == ["a"]
 
 
 def test_links_and_chains_are_follow_ups_each_behind_what_it_waits_for() -> None:
@@ -54,7 +55,7 @@ def test_links_and_chains_are_follow_ups_each_behind_what_it_waits_for() -> None
     call = read_call(HEADERS, [[], {}, embed])
 
     linked, last = FollowUp("l", (), {}, True, ()), FollowUp("c", (), {}, False, ())
-    assert call.follow_ups == (
+    assert follow_ups_of(call) == (
         FollowUp("a", (), {}, True, ()),
         FollowUp("b", (2,), {}, True, (linked, last)),
     )
@@ -80,4 +81,4 @@ def test_links_and_chains_are_follow_ups_each_behind_what_it_waits_for() -> None
 )
 def test_what_maps_to_no_jobs_is_unfit_for_a_reason(headers: Any, body: Any, why: str) -> None:
     with pytest.raises(Unfit, match=why):
-        read_call(headers, body)
+        follow_ups_of(read_call(headers, body))

@@ -20,7 +20,7 @@ BLOCK = re.compile(r"^```python(?P<info>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILI
 # Each with its worker: none, one, or several.
 PAGES: dict[str, str | tuple[str, ...] | None] = {
     "README.md": "jobs:app",
-    "docs/celery-drain.md": "parcels:app",
+    "docs/celery-drain.md": ("shop:app", "parcels:app"),
     "docs/composition.md": "press:app",
     "docs/django.md": None,  # it starts its worker itself
     "docs/fastapi.md": "parcels:app",

@@ -216,3 +216,17 @@ def refuse_other_body(request: JobRequest, decision: Decision, standing: Standin
         return
     if standing.payload != request.payload:
         raise KeyConflict(request.task, once.key, decision.mark.job_id)
+
+
+def refuse_other_call(request: JobRequest, task: str, payload: bytes) -> None:
+    """Refuse a request with an idempotency key whose id another call has.  Raises: KeyConflict.
+
+    task, payload: of the job that has the id.  Without a key it is taken for the same request.
+    """
+    once = request.once
+    if (
+        once is not None
+        and once.kind == "key"
+        and (task, payload) != (request.task, request.payload)
+    ):
+        raise KeyConflict(request.task, once.key, request.id)

@@ -9,7 +9,7 @@ from msgspec.structs import replace as with_
 
 from windlass.core import lifecycle
 from windlass.core.admission import PLAIN, Admission, Head, Place, fill_from, usage_of
-from windlass.core.once import Mark
+from windlass.core.once import Mark, refuse_other_call
 from windlass.errors import KeyConflict
 from windlass.model.backfills import Backfill, BackfillId
 from windlass.model.holds import Hold, HoldId
@@ -335,9 +335,16 @@ def grouped_letters(failed: Iterable[Job], limit: int) -> list[DeadLetters]:
 def refuse_conflicts(data: MemoryData, requests: Sequence[JobRequest]) -> None:
     """Look at all idempotency keys first, so that nothing is inserted.  Raises: KeyConflict."""
     named: dict[tuple[str, str], tuple[JobId, bytes]] = {}
+    calls: dict[JobId, tuple[str, bytes]] = {}
     for request in requests:
+        there = data.jobs.get(request.id)
+        mine = (request.task, request.payload)
+        refuse_other_call(
+            request,
+            *(calls.setdefault(request.id, mine) if there is None else (there.task, there.payload)),
+        )
         once = request.once
-        if once is None or once.kind != "key" or request.id in data.jobs:
+        if once is None or once.kind != "key" or there is not None:
             continue
         place = (once.name, once.key)
         mark = data.marks.get(place)

@@ -9,6 +9,8 @@ from windlass.contrib.celery import current, states
 from windlass.contrib.celery.exceptions import TimeoutError, refuse
 from windlass.contrib.celery.meta import Meta, meta_of
 from windlass.contrib.celery.refusing import OF_RESULTS, Refusing
+from windlass.contrib.celery.request import facts_in
+from windlass.model.jobs import headers_of
 
 _WITHOUT_MEANING = ("interval", "no_ack")  # results are not polled for, nor acknowledged
 
@@ -113,9 +115,10 @@ class AsyncResult(Refusing):
 
     @property
     def retries(self) -> int | None:
-        """How many attempts have failed."""
+        """How many attempts have failed; in Celery too, if it came from there."""
         job = self._meta().job
-        return None if job is None else job.failures
+        before = 0 if job is None else facts_in(headers_of(job.headers)).get("retries", 0)
+        return None if job is None else before + job.failures
 
     @property
     def worker(self) -> str | None:

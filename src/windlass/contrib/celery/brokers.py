@@ -39,6 +39,7 @@ class Delivery:
 
     place:   what the source needs in order to ack it or put it back.
     urgency: how much more urgent than others, as a priority of Windlass.
+    is_small_first: whether to its broker a smaller number is the more urgent one.
     returns: how often it was put back before, where the broker counts that.
     message: as kombu has it; None where what lies in the queue is no message.
     """
@@ -48,6 +49,7 @@ class Delivery:
     message: Any
     urgency: int = 0
     returns: int = 0
+    is_small_first: bool = False
 
     @property
     def headers(self) -> Mapping[str, Any]:

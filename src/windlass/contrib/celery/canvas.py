@@ -178,7 +178,9 @@ class chord(Composition):
 
     def header(self) -> group:
         """Return what runs first, side by side."""
-        return group(self.tasks, app=self._app)
+        made = group(self.tasks, app=self._app)
+        made["group_id"] = self.get("group_id")
+        return made
 
     def restore(self) -> None:
         """Make signatures of the dicts in it."""

@@ -1,144 +1,84 @@
-"""From a Celery call to the jobs that stand for it; each call once."""
+"""From Celery's calls to jobs: what both ways have in common, and how each call is stored once."""
 
-import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from msgspec.structs import replace
-
-from windlass import App, Task, WindlassError
-from windlass.contrib.celery.messages import CeleryCall, FollowUp, Unfit
-from windlass.core.ids import job_id_from
-from windlass.errors import TaskNotFound, UnavailableError
-from windlass.model.jobs import PRIORITY_MAX, PRIORITY_MIN, Edge, JobId, JobRequest
-
-AnyTask = Task[Any, Any, Any]
-
-_ID_BITS = 74
+from windlass import App
+from windlass.contrib.celery.brokers import Delivery
+from windlass.contrib.celery.messages import CeleryCall
+from windlass.errors import UnavailableError
+from windlass.model.jobs import JobId, JobRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """The jobs of one call: the first with the key, and those that wait for it, parents first."""
+class Origin:
+    """Where Celery's messages are, as far as an app says it.   broker: None if it does not."""
 
-    first: JobRequest
-    rest: tuple[JobRequest, ...]
+    broker: str | None = None
+    queues: tuple[str, ...] = ("celery",)
+    transport_options: Mapping[str, Any] = field(default_factory=dict)
 
-    def rest_after(self, first_id: JobId) -> list[JobRequest]:
-        """Return the jobs that wait, under ids which are the same however often this is asked.
+
+class Plan(Protocol):
+    """The jobs of one call; whoever plans it again gets the same ones."""
+
+    @property
+    def first(self) -> JobRequest:
+        """The job of the call itself, with an idempotency key."""
+        ...
+
+    @property
+    def loses_time_limit(self) -> bool:
+        """Whether the call had a time limit that its job has not."""
+        ...
+
+    def rest_after(self, first_id: JobId) -> Sequence[JobRequest]:
+        """Return the jobs that wait for it, parents first.
 
         first_id: the id that the first job has: an earlier delivery may have made it.
         """
-        made_ms = int(first_id[:8] + first_id[9:13], 16)
-        ids = {self.first.id: first_id}
-        requests = []
-        for n, request in enumerate(self.rest):
-            bits = int.from_bytes(sha256(f"{first_id}/{n}".encode()).digest()) % 2**_ID_BITS
-            ids[request.id] = job_id_from(made_ms, bits)
-            after = tuple(replace(edge, parent=ids[edge.parent]) for edge in request.after)
-            requests.append(replace(request, id=ids[request.id], after=after))
-        return requests
+        ...
 
 
-class Intake:
-    """Plans the jobs of calls, and stores them.
+class Intake(Protocol):
+    """Plans the jobs of calls, for one app.   app: stores them."""
 
-    names: the task, or its name, for each Celery name under which the app has none.
-    """
+    @property
+    def app(self) -> App:
+        """The app whose jobs they are."""
+        ...
 
-    def __init__(self, app: App, names: Mapping[str, AnyTask | str]) -> None:
-        self._app = app
-        self._tasks = {
-            name: app.task_named(task) if isinstance(task, str) else task
-            for name, task in names.items()
-        }
+    @property
+    def origin(self) -> Origin:
+        """Where the messages are, if nobody else says it."""
+        ...
 
-    def task(self, name: str) -> AnyTask:
-        """Return the task for a Celery name.  Raises: Unfit."""
-        if name in self._tasks:
-            return self._tasks[name]
-        try:
-            return self._app.task_named(name)
-        except TaskNotFound as error:
-            raise Unfit(str(error)) from None
-
-    def planned(self, call: CeleryCall, urgency: int) -> Planned:
+    def planned(self, call: CeleryCall, delivery: Delivery) -> Plan:
         """Return the jobs of a call; nothing is stored.
 
-        urgency: is added to the task's own priority.
-        Raises:  Unfit.
+        delivery: how it came.
+        Raises:   Unfit.
         """
-        task = self.task(call.task)
-        if task.spec.once is not None:
-            raise Unfit(f"task {task.name!r} has a `once` rule: which call is it, the same again?")
-        priority = min(max(task.spec.priority + urgency, PRIORITY_MIN), PRIORITY_MAX)
-        try:
-            using = task.using(
-                run_at=call.run_at,
-                expires=call.expires_at,
-                priority=priority,
-                idempotency_key=f"celery:{call.id}",
-            )
-            first = using.prepare(*call.args, **call.kwargs)
-            rest = tuple(self._rest(call.follow_ups, first.id))
-        except WindlassError as error:
-            raise Unfit(str(error)) from error
-        return Planned(first, rest)
-
-    def _rest(self, follow_ups: Sequence[FollowUp], parent: JobId) -> Iterator[JobRequest]:
-        waiting = [(parent, follow_up) for follow_up in follow_ups]
-        while waiting:
-            parent, follow_up = waiting.pop()
-            request = _after(self.task(follow_up.task), parent, follow_up)
-            yield request
-            waiting += [(request.id, then) for then in follow_up.then]
-
-    async def store(self, planned: Sequence[Planned]) -> list[str | None]:
-        """Store the jobs; return for each call why it cannot be stored, None where it is durable.
-
-        Raises: UnavailableError; then nothing is known of any of them.
-        """
-        try:
-            ids = await self._app.aenqueue_requests([each.first for each in planned])
-            after = zip(planned, ids, strict=True)
-            rest = [request for each, first in after for request in each.rest_after(first)]
-            if rest:
-                await self._app.aenqueue_requests(rest)
-        except UnavailableError:
-            raise
-        except Exception as error:  # also of the app's own middleware
-            if len(planned) == 1:
-                return [f"{type(error).__name__}: {error}"]
-            half = len(planned) // 2
-            return await self.store(planned[:half]) + await self.store(planned[half:])
-        return [None] * len(planned)
+        ...
 
 
-def _after(task: AnyTask, parent: JobId, follow_up: FollowUp) -> JobRequest:
-    """Make the request of a call that waits.  Raises: Unfit, WindlassError."""
-    if not follow_up.gets_result:
-        edges = (Edge(parent),)
-        return task.prepare_after(edges, None, tuple(follow_up.args), dict(follow_up.kwargs))
-    slot, *names = _positional(task)
-    if len(follow_up.args) > len(names):
-        raise Unfit(f"what follows it, {task.name!r}, takes fewer arguments")
-    given = dict(zip(names, follow_up.args, strict=False))
-    if twice := sorted({slot, *given} & follow_up.kwargs.keys()):
-        raise Unfit(f"what follows it, {task.name!r}, is given {', '.join(twice)} twice")
-    return task.prepare_after((Edge(parent, slot),), slot, (), {**given, **follow_up.kwargs})
+async def store(app: App, plans: Sequence[Plan]) -> list[str | None]:
+    """Store the jobs; return for each call why it cannot be stored, None where it is durable.
 
-
-def _positional(task: AnyTask) -> list[str]:
-    """Return the parameters that a result, and arguments behind it, can fill by name."""
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = inspect.signature(task.spec.function).parameters
-    names = [
-        name
-        for name in task.spec.signature.names
-        if name in parameters and parameters[name].kind is kind
-    ]
-    if not names or names[0] != task.spec.signature.names[0]:
-        raise Unfit(f"what follows it, {task.name!r}, has no first parameter for the result")
-    return names
+    Raises: UnavailableError; then nothing is known of any of them.
+    """
+    try:
+        ids = await app.aenqueue_requests([each.first for each in plans])
+        after = zip(plans, ids, strict=True)
+        rest = [request for each, first in after for request in each.rest_after(first)]
+        if rest:
+            await app.aenqueue_requests(rest)
+    except UnavailableError:
+        raise
+    except Exception as error:  # also of the app's own middleware
+        if len(plans) == 1:
+            return [f"{type(error).__name__}: {error}"]
+        half = len(plans) // 2
+        return await store(app, plans[:half]) + await store(app, plans[half:])
+    return [None] * len(plans)

@@ -5,7 +5,7 @@ becomes the first positional argument, as Celery has it, and stands before those
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,10 +45,17 @@ class Layout:
     """The jobs of one signature, parents before children, and the results to be.
 
     root, parent: the ids of the job that began it all, and of the one within which this happens.
+    new_id: makes the ids that nobody has chosen; default: those of the app.
     """
 
-    def __init__(self, app: Any, root: str | None = None, parent: str | None = None) -> None:
-        self._app = app
+    def __init__(
+        self,
+        app: Any,
+        root: str | None = None,
+        parent: str | None = None,
+        new_id: Callable[[], JobId] | None = None,
+    ) -> None:
+        self._app, self._new_id = app, new_id or app.windlass_app.new_job_id
         self._root, self._parent = root, parent
         self.requests: list[JobRequest] = []
         self.own_ids: list[JobId] = []  # those that the caller has chosen
@@ -94,7 +101,7 @@ class Layout:
         return result
 
     def _lay_group(self, whole: Any, before: Before | None) -> GroupResult:
-        group_id = self._app.windlass_app.new_job_id()
+        group_id = whole.get("group_id") or self._new_id()
         results = [self.lay(each, before, group_id) for each in whole.members()]
         if len(results) == 1 and isinstance(results[0], GroupResult):
             return results[0]  # of one chain that ends in a group
@@ -142,7 +149,7 @@ class Layout:
             facts |= {} if count is None else {"args": count}
         else:
             request = self._after(task, sig, options, before, facts)
-        job_id = JobId(options.task_id or request.id)
+        job_id = JobId(options.task_id or self._new_id())
         self._roots[job_id] = facts.get("root") or job_id
         if options.task_id:
             self.own_ids.append(job_id)

@@ -1,17 +1,20 @@
 """Celery's messages as data: protocols 1 and 2, read without Celery.  Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 CHAIN_LENGTH_MAX = 1_000
 
-# Of a follow-up's options these say where and under which id it would have gone.
-ROUTES = frozenset(
-    {"task_id", "root_id", "parent_id", "reply_to", "queue", "exchange", "routing_key", "priority",
-     "serializer", "compression", "ignore_result", "shadow", "link"}
-)  # fmt: skip
+# What Celery, kombu and RabbitMQ note in the headers of a message.  The others are the caller's.
+NOTED = frozenset({
+    "argsrepr", "compression", "eta", "expires", "group", "group_index", "id", "ignore_result",
+    "kwargsrepr", "lang", "origin", "parent_id", "redelivered", "replaced_task_nesting", "retries",
+    "root_id", "shadow", "stamped_headers", "stamps", "task", "timelimit", "x-death",
+    "x-delivery-count", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
+    "x-last-death-exchange", "x-last-death-queue", "x-last-death-reason",
+})  # fmt: skip
 
 
 class Unfit(Exception):
@@ -19,23 +22,15 @@ class Unfit(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class FollowUp:
-    """A call that runs when another has succeeded.
-
-    gets_result: the other's result stands before its arguments.
-    then:        what follows it in turn.
-    """
-
-    task: str
-    args: Sequence[Any]
-    kwargs: Mapping[str, Any]
-    gets_result: bool
-    then: tuple["FollowUp", ...]
-
-
-@dataclass(frozen=True, slots=True)
 class CeleryCall:
-    """What a message asks for.   has_time_limit: a limit for this call only."""
+    """What a message asks for.
+
+    time_limits: in seconds, the hard one and the soft one; of the call, or of its task back then.
+    retries:     how often it was tried again before.
+    callbacks, errbacks: what runs when it has succeeded, or failed for good.
+    chain:       what follows it, the next one first; these three are signatures as they travel.
+    headers:     those that the caller gave it.
+    """
 
     id: str
     task: str
@@ -43,8 +38,20 @@ class CeleryCall:
     kwargs: Mapping[str, Any]
     run_at: datetime | None
     expires_at: datetime | None
-    has_time_limit: bool
-    follow_ups: tuple[FollowUp, ...]
+    time_limits: tuple[Any, Any]
+    retries: int
+    root_id: str | None
+    parent_id: str | None
+    group_id: str | None
+    headers: Mapping[str, Any]
+    callbacks: Sequence[Any]
+    errbacks: Sequence[Any]
+    chain: Sequence[Any]
+
+    @property
+    def has_time_limit(self) -> bool:
+        """Whether it has a limit, hard or soft."""
+        return any(self.time_limits)
 
 
 def read_call(headers: Mapping[str, Any], body: Any) -> CeleryCall:
@@ -58,15 +65,17 @@ def read_call(headers: Mapping[str, Any], body: Any) -> CeleryCall:
             args, kwargs, embed = body
         except (TypeError, ValueError):
             raise Unfit("its body is not that of Celery's protocol 2") from None
-        return _call(headers, args, kwargs, embed or {})
+        return _call(headers, headers, args, kwargs, embed or {})
     if isinstance(body, Mapping) and "task" in body:
         if body.get("utc") is False and (body.get("eta") or body.get("expires")):
             raise Unfit("its ETA or expiry has no time zone")
-        return _call(body, body.get("args") or (), body.get("kwargs") or {}, body)
+        return _call(body, headers, body.get("args") or (), body.get("kwargs") or {}, body)
     raise Unfit("it is no message of Celery's protocols 1 and 2")
 
 
-def _call(facts: Mapping[str, Any], args: Any, kwargs: Any, embed: Any) -> CeleryCall:
+def _call(
+    facts: Mapping[str, Any], headers: Mapping[str, Any], args: Any, kwargs: Any, embed: Any
+) -> CeleryCall:
     name, task_id = facts.get("task"), facts.get("id")
     if not isinstance(name, str) or not isinstance(task_id, str) or not task_id:
         raise Unfit("it has no task name or no id")
@@ -76,8 +85,11 @@ def _call(facts: Mapping[str, Any], args: Any, kwargs: Any, embed: Any) -> Celer
         raise Unfit("its body is not that of Celery's protocol 2")
     if embed.get("chord"):
         raise Unfit("it is the header of a chord, which counts in Celery's result backend")
-    if embed.get("errbacks"):
-        raise Unfit("it has an error callback (link_error)")
+    chain = _listed(embed.get("chain"))
+    if len(chain) > CHAIN_LENGTH_MAX:
+        raise Unfit(f"its chain has more than {CHAIN_LENGTH_MAX:,} steps")
+    retries, group = facts.get("retries"), facts.get("group") or facts.get("taskset")
+    noted = NOTED.union(_listed(facts.get("stamped_headers")))
     return CeleryCall(
         id=task_id,
         task=name,
@@ -85,46 +97,29 @@ def _call(facts: Mapping[str, Any], args: Any, kwargs: Any, embed: Any) -> Celer
         kwargs=kwargs,
         run_at=_instant(facts.get("eta"), "ETA"),
         expires_at=_instant(facts.get("expires"), "expiry"),
-        has_time_limit=any(facts.get("timelimit") or ()),
-        follow_ups=tuple(_follow_ups(embed)),
+        time_limits=_pair(facts.get("timelimit")),
+        retries=retries if isinstance(retries, int) and retries > 0 else 0,
+        root_id=_text(facts.get("root_id")),
+        parent_id=_text(facts.get("parent_id")),
+        group_id=_text(group),
+        headers={k: v for k, v in headers.items() if k not in noted and v is not None},
+        callbacks=_listed(embed.get("callbacks")),
+        errbacks=_listed(embed.get("errbacks")),
+        chain=chain[::-1],  # there the last one stands first
     )
 
 
-def _follow_ups(embed: Mapping[str, Any]) -> Iterator[FollowUp]:
-    for signature in embed.get("callbacks") or ():
-        yield _follow_up(signature, ())
-    steps = embed.get("chain") or ()
-    if len(steps) > CHAIN_LENGTH_MAX:
-        raise Unfit(f"its chain has more than {CHAIN_LENGTH_MAX:,} steps")
-    behind: tuple[FollowUp, ...] = ()
-    for signature in steps:  # the last one first
-        behind = (_follow_up(signature, behind),)
-    yield from behind
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else [value] if value else ()
 
 
-def _follow_up(signature: Any, behind: tuple[FollowUp, ...]) -> FollowUp:
-    if not isinstance(signature, Mapping) or not isinstance(signature.get("task"), str):
-        raise Unfit("what follows it is no signature of a task")
-    name, kind = signature["task"], signature.get("subtask_type")
-    if kind is not None:
-        raise Unfit(f"what follows it is a {kind}, and not a call")
-    options = signature.get("options") or {}
-    unknown = sorted(option for option, value in options.items() if value and option not in ROUTES)
-    if unknown:
-        raise Unfit(f"what follows it, {name!r}, has options of its own: {', '.join(unknown)}")
-    links = options.get("link") or ()
-    linked = tuple(_follow_up(each, ()) for each in ([links] if _is_one(links) else links))
-    return FollowUp(
-        task=name,
-        args=tuple(signature.get("args") or ()),
-        kwargs=signature.get("kwargs") or {},
-        gets_result=not signature.get("immutable"),
-        then=linked + behind,
-    )
+def _pair(limits: Any) -> tuple[Any, Any]:
+    hard, soft, *_ = (*_listed(limits), None, None)
+    return hard, soft
 
 
-def _is_one(links: Any) -> bool:
-    return isinstance(links, Mapping)
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _instant(text: Any, what: str) -> datetime | None:

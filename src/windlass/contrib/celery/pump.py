@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from windlass.contrib.celery.brokers import Delivery, Open, Source
-from windlass.contrib.celery.intake import Intake, Planned
+from windlass.contrib.celery.intake import Intake, Plan, store
 from windlass.contrib.celery.messages import Unfit, read_call
 from windlass.contrib.celery.report import Ledger, Left
 from windlass.core.capture import type_name
@@ -205,12 +205,12 @@ class Pump(threading.Thread):
 
     def _begin(self, deliveries: list[Delivery], look: Look) -> Batch | None:
         fit: list[Delivery] = []
-        planned: list[Planned] = []
+        plans: list[Plan] = []
         limitless: list[str | None] = []
         for delivery in deliveries:
             try:
                 call = read_call(delivery.headers, delivery.body(self._accept))
-                planned.append(self._intake.planned(call, delivery.urgency))
+                plan = self._intake.planned(call, delivery)
             except Exception as error:  # of any message, and of any task's own types
                 reason = (
                     str(error) if isinstance(error, Unfit) else f"{type_name(type(error))}: {error}"
@@ -218,10 +218,11 @@ class Pump(threading.Thread):
                 look.left.append(self._ledger.leave(delivery, reason))
             else:
                 fit.append(delivery)
-                limitless.append(call.task if call.has_time_limit else None)
+                plans.append(plan)
+                limitless.append(call.task if plan.loses_time_limit else None)
         if not fit:
             return None
-        stored = asyncio.run_coroutine_threadsafe(self._intake.store(planned), self._loop)
+        stored = asyncio.run_coroutine_threadsafe(store(self._intake.app, plans), self._loop)
         return Batch(fit, limitless, stored)
 
     def _finish(self, source: Source, batch: Batch, look: Look) -> None:

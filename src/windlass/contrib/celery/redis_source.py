@@ -115,7 +115,7 @@ class RedisSource:
             facts = json.loads(raw)
             place = Place(key, raw, facts["properties"]["delivery_tag"], score)
             urgency = -int(facts["properties"].get("priority") or 0)
-            yield Delivery(queue, place, self._message(facts), urgency)
+            yield Delivery(queue, place, self._message(facts), urgency, is_small_first=True)
         for raw in broken:
             if raw not in self._told:  # it has gone round, and will again
                 self._told.add(raw)

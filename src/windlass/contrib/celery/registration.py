@@ -137,7 +137,7 @@ def request_in(task: Any, running: Context, arguments: dict[str, Any]) -> Reques
         id=running.job_id,
         args=args,
         kwargs=kwargs,
-        retries=running.failures if counted else running.attempt - 1,
+        retries=facts.get("retries", 0) + (running.failures if counted else running.attempt - 1),
         root_id=facts.get("root") or running.job_id,
         parent_id=facts.get("parent"),
         group=facts.get("group"),

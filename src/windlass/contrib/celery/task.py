@@ -216,9 +216,10 @@ class Task(Refusing):
             refuse(f"retry({given[0]}=…)", "raise self.replace(self.s(…).set(…))")
 
     def _exceeded(self, request: Request) -> Exception:
+        args = tuple(request.args or ())
         return MaxRetriesExceededError(
-            f"Can't retry {self.name}[{request.id}] args:{request.args} kwargs:{request.kwargs}",
-            task_args=request.args,
+            f"Can't retry {self.name}[{request.id}] args:{args} kwargs:{request.kwargs}",
+            task_args=args,
             task_kwargs=request.kwargs,
         )
 

@@ -5,7 +5,16 @@ from typing import Any
 
 from msgspec.structs import replace as with_
 
-from windlass.core.once import Insert, Keep, Mark, Replace, Standing, decide, refuse_other_body
+from windlass.core.once import (
+    Insert,
+    Keep,
+    Mark,
+    Replace,
+    Standing,
+    decide,
+    refuse_other_body,
+    refuse_other_call,
+)
 from windlass.model.jobs import JobId, JobRequest, State
 from windlass.model.once import Once
 from windlass.model.topics import CLOCK
@@ -100,9 +109,10 @@ async def _insert_by_keys(
 ) -> list[JobId] | None:
     """Insert jobs with idempotency keys in a few statements.
 
-    Returns: None, with nothing done, if some of these very jobs are there already.
+    Returns: None, with nothing done, if some of these very jobs are there already, or twice here.
     """
-    if await connection.fetch(HAVE_ANY, [request.id for request in requests]):
+    new_ids = [request.id for request in requests]
+    if len(set(new_ids)) < len(new_ids) or await connection.fetch(HAVE_ANY, new_ids):
         return None
     now_us = await connection.fetchval(sql.NOW_US)
     rows = await connection.fetch(FIND_MARKS, names, keys)
@@ -131,9 +141,12 @@ async def _insert_by_keys(
 
 async def _insert_one(connection: Connection, request: JobRequest) -> JobId:
     once = request.once
-    if once is None or await connection.fetch(sql.GET_JOB, request.id):
+    if once is None:
         [job_id] = await insert_keyed(connection, [request])
         return job_id
+    for task, payload in await connection.fetch(sql.FIND_CALL, request.id):
+        refuse_other_call(request, task, payload)
+        return request.id  # the same request again
     now_us = await connection.fetchval(sql.NOW_US)
     mark, standing = await _look(connection, once)
     decision = decide(once, request.id, mark, standing, now_us)

@@ -549,6 +549,8 @@ JOB_COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, lo
        started_at, ended_at, resolved_at, headers, lane, limits, held_by,
        fingerprint, upstream, result_until"""
 
+FIND_CALL = "SELECT task, payload FROM windlass_jobs WHERE id = $1"
+
 GET_JOB = f"SELECT {JOB_COLUMNS} FROM windlass_jobs WHERE id = $1"  # noqa: S608
 
 # Index: the primary key, read backwards.

@@ -2,7 +2,16 @@
 
 from msgspec.structs import replace as with_
 
-from windlass.core.once import Insert, Keep, Mark, Replace, Standing, decide, refuse_other_body
+from windlass.core.once import (
+    Insert,
+    Keep,
+    Mark,
+    Replace,
+    Standing,
+    decide,
+    refuse_other_body,
+    refuse_other_call,
+)
 from windlass.model.jobs import JobId, JobRequest, State
 from windlass.model.topics import CLOCK
 from windlass.stores.sqlite import sql
@@ -47,7 +56,8 @@ def insert_once(request: JobRequest, transaction: Writing) -> JobId:
     once = request.once
     if once is None:
         return insert_one(request, transaction)
-    if transaction.execute(sql.GET_JOB, {"id": request.id}).fetchall():
+    for task, payload in transaction.execute(sql.FIND_CALL, (request.id,)).fetchall():
+        refuse_other_call(request, task, payload)
         return request.id  # the same request again
     found = transaction.execute(FIND_MARK, (once.name, once.key)).fetchall()
     mark = standing = None

@@ -284,6 +284,8 @@ JOB_COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, lo
 
 GET_JOB = f"SELECT {JOB_COLUMNS} FROM windlass_jobs WHERE id = :id"  # noqa: S608
 
+FIND_CALL = "SELECT task, payload FROM windlass_jobs WHERE id = ?"
+
 FIND_RESULT = """
 SELECT id, task, state, reason, result, error, CASE WHEN result IS NULL THEN result_until END
   FROM windlass_jobs

@@ -223,6 +223,26 @@ class OnceContract:
             assert [await store.get(nth_id(n)) for n in (2, 3, 4, 5)] == [None] * 4
             assert await stands_for(store, keyed(6)) == 1
 
+    async def test_a_key_on_the_id_of_another_call_is_a_conflict_and_stores_nothing(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            same = [keyed(1), keyed(2, key="2")]
+            assert await store.enqueue(same) == await store.enqueue(same)
+            [claim, _] = await claim_all(store)
+            await store.settle([after_attempt(claim, Succeeded(None), None)])
+            other_body, other_task = keyed(1, b"other"), with_(keyed(2, key="2"), task="other")
+            for batch in ([other_body], [keyed(3, key="3"), other_body], [other_task]):
+                with pytest.raises(KeyConflict) as refused:
+                    await store.enqueue(batch)
+                assert refused.value.job_id == batch[-1].id
+            twice = [keyed(4, key="4"), with_(keyed(4, key="4"), task="other")]
+            with pytest.raises(KeyConflict):
+                await store.enqueue(twice)
+
+            assert [await store.get(nth_id(n)) for n in (3, 4)] == [None] * 2
+            assert await store.enqueue(same) == [nth_id(1), nth_id(2)]
+
     async def test_a_delay_counts_with_an_idempotency_key_too(self, world: StoreWorld) -> None:
         async with opened(world) as store:
             await store.enqueue([with_(keyed(1), delay_s=60.0)])
