@@ -287,15 +287,21 @@ async def test_a_cancel_and_a_stop_end_them(store_url: str, kind: str) -> None:
             time.sleep(0.005)
             ctx.check_cancelled()
 
+    async def told() -> None:
+        async with asyncio.timeout(WAIT_S):
+            while not log:
+                await asyncio.sleep(0.005)
+
     task = asynchronous if kind == "async" else plain
     async with working(app):
         job = await task.aenqueue()
-        await running(job)
+        await told()
         await job.acancel()
         assert (await (await ended(job)).ajob()).state is State.CANCELLED
         assert log[-1] == "engine ends"
         log.clear()
-        await running(await task.aenqueue())
+        await task.aenqueue()
+        await told()
 
     assert log[-1] == "engine ends"
 

@@ -12,6 +12,7 @@ import secrets
 import socket
 import stat
 import tempfile
+import threading
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -37,6 +38,7 @@ class Switchboard:
         self._own: Path | None = None
         self._receiver: socket.socket | None = None
         self._sender: socket.socket | None = None
+        self._sender_lock = threading.Lock()  # whatever thread has committed rings
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def listen(self, topics: Collection[str]) -> EventBell:
@@ -62,9 +64,10 @@ class Switchboard:
         if self._own is not None:
             self._own.unlink(missing_ok=True)
             self._own = None
-        if self._sender is not None:
-            self._sender.close()
-            self._sender = None
+        with self._sender_lock:
+            if self._sender is not None:
+                self._sender.close()
+                self._sender = None
 
     def ring(self, topics: Collection[str]) -> None:
         """Ring the bells of these topics, in this process and in every other."""
@@ -101,15 +104,19 @@ class Switchboard:
         return self._addresses
 
     def _send(self, address: str, message: bytes) -> None:
-        if self._sender is None:
-            self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._sender.setblocking(False)
         try:
-            self._sender.sendto(message, address)
+            self._opened_sender().sendto(message, address)
         except (ConnectionRefusedError, FileNotFoundError):  # its process was killed
             Path(address).unlink(missing_ok=True)
         except OSError:  # its buffer is full: it has rings enough to wake it
             return
+
+    def _opened_sender(self) -> socket.socket:
+        with self._sender_lock:
+            if self._sender is None:
+                self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                self._sender.setblocking(False)
+            return self._sender
 
     def ring_here(self, topics: Collection[str]) -> None:
         """Ring the bells of these topics in this process alone."""
