@@ -8,7 +8,8 @@ from windlass.contrib.celery.canvas import Signature, signature
 from windlass.contrib.celery.control import Control
 from windlass.contrib.celery.definitions import Definitions
 from windlass.contrib.celery.exceptions import ImproperlyConfigured, refuse
-from windlass.contrib.celery.laying import Layout, given
+from windlass.contrib.celery.giving import given
+from windlass.contrib.celery.laying import Layout
 from windlass.contrib.celery.refusing import OF_APPS, Refusing
 from windlass.contrib.celery.result import AsyncResult, GroupResult
 
