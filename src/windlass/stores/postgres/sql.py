@@ -124,15 +124,14 @@ SELECT coalesce(
 # -- transactions ------------------------------------------------------------
 
 # Who stops inside of a transaction must not hold up the others: the server ends it.
-LIMITED = """
-SET LOCAL idle_in_transaction_session_timeout = '2s';
-SET LOCAL application_name = 'windlass transaction'
-"""
-
-BEGIN = f"BEGIN; {LIMITED}"
+BEGIN_LIMITED = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '2s'"
 
 # The server's own limit counts from the end of a statement.  Who has sent a statement and not yet
-# its arguments is not idle, and holds what the ones before it have locked.
+# its arguments is not idle, and holds what the ones before it have locked; so it bears a name.
+NAMED = "SET LOCAL application_name = 'windlass transaction'"
+
+BEGIN = f"{BEGIN_LIMITED}; {NAMED}"
+
 END_STALLED = """
 SELECT count(pg_terminate_backend(pid))
   FROM pg_stat_activity
@@ -146,9 +145,10 @@ SELECT count(pg_terminate_backend(pid))
 
 # With stale statistics the planner would sort the whole backlog for each claim; these
 # forbid it that, for one transaction.  What is forbidden counts as so dear that the statement
-# would be compiled each time.  A worker that stops inside of it blocks nobody long.
+# would be compiled each time.  A worker that stops inside of it blocks nobody long: it has locked
+# nothing before its statement, and after that it is idle.
 BEGIN_CLAIM = f"""
-{BEGIN};
+{BEGIN_LIMITED};
 SET LOCAL enable_sort = off;
 SET LOCAL enable_bitmapscan = off;
 SET LOCAL enable_seqscan = off;
@@ -230,7 +230,7 @@ SELECT EXISTS (SELECT 1 FROM windlass_jobs
 # One at a time looks at limits and holds; the plain claims go on beside it.
 LOCK_GATE = "SELECT pg_advisory_xact_lock(1464421957, 1)"
 
-BEGIN_GATED_CLAIM = f"{BEGIN_CLAIM}; {LOCK_GATE}"
+BEGIN_GATED_CLAIM = f"{BEGIN_CLAIM}; {NAMED}; {LOCK_GATE}"
 
 # The lanes of a queue that have queued jobs, behind one of them, and their limits: a probe of
 # the index windlass_jobs_lanes for each.
