@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from windlass.core.capture import type_name
@@ -63,49 +64,51 @@ class Lifetimes:
         if self._lifespan is None:
             yield None
             return
-        resources = AsyncExitStack()
-        try:
-            held = asynccontextmanager(self._lifespan)()
-            state = await resources.enter_async_context(held)
-        except Exception as error:
-            raise LifespanBroke("start", _told(error)) from error
-        try:
+        async with _held(asynccontextmanager(self._lifespan), LifespanBroke) as state:
             yield state
-        finally:
-            try:
-                await resources.aclose()
-            except Exception as error:
-                raise LifespanBroke("end", _told(error)) from error
 
     @asynccontextmanager
     async def _held_services(self) -> AsyncIterator[None]:
         """Hold all services.  Raises: ServiceBroke, or a WindlassError of a service."""
         async with AsyncExitStack() as stack:
             for service in self._services:
-                await stack.enter_async_context(_held(service))
+                await stack.enter_async_context(_held_service(service))
             yield
 
 
-@asynccontextmanager
-async def _held(service: Any) -> AsyncIterator[None]:
-    resources, name = AsyncExitStack(), name_of(service)
+def _held_service(service: Any) -> AbstractAsyncContextManager[Any]:
     yields: bool = inspect.isasyncgenfunction(service)
+    make = asynccontextmanager(service) if yields else service
+    return _held(make, partial(ServiceBroke, name_of(service)), lets_pass=WindlassError)
+
+
+@asynccontextmanager
+async def _held(
+    make: Callable[[], AbstractAsyncContextManager[Any]],
+    broke: Callable[[str, str], WindlassError],
+    lets_pass: type[Exception] | tuple[()] = (),
+) -> AsyncIterator[Any]:
+    """Hold what is made.
+
+    broke:     makes the error of a start, or an end, that raised: of which of them, and what.
+    lets_pass: what is told as it is.
+    """
+    resources = AsyncExitStack()
     try:
-        make = asynccontextmanager(service) if yields else service
-        await resources.enter_async_context(make())
-    except WindlassError:
+        held = await resources.enter_async_context(make())
+    except lets_pass:
         raise
     except Exception as error:
-        raise ServiceBroke(name, "start", _told(error)) from error
+        raise broke("start", _told(error)) from error
     try:
-        yield
+        yield held
     finally:
         try:
             await resources.aclose()
-        except WindlassError:
+        except lets_pass:
             raise
         except Exception as error:
-            raise ServiceBroke(name, "end", _told(error)) from error
+            raise broke("end", _told(error)) from error
 
 
 def _told(error: Exception) -> str:
