@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 import windlass
+from windlass.contrib.front_ends.refusing import refusing
 from windlass.errors import NotSupported
 
 LIBRARY = "celery"
@@ -109,7 +110,4 @@ _REFUSED = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _REFUSED:
-        refuse(f"celery.exceptions.{name}", _REFUSED[name])
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = refusing(LIBRARY, __name__, _REFUSED, "celery.exceptions.")

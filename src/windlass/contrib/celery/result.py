@@ -1,8 +1,9 @@
 """Results, under the name of the module in which Celery has them."""
 
 from windlass.contrib.celery.async_result import AsyncResult, first_of
-from windlass.contrib.celery.exceptions import refuse
+from windlass.contrib.celery.exceptions import LIBRARY
 from windlass.contrib.celery.group_result import EagerResult, GroupResult, Result
+from windlass.contrib.front_ends.refusing import refusing
 
 __all__ = ["AsyncResult", "EagerResult", "GroupResult", "Result", "first_of"]
 
@@ -13,7 +14,4 @@ _INSTEAD = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name in _INSTEAD:
-        refuse(f"celery.result.{name}", _INSTEAD[name])
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = refusing(LIBRARY, __name__, _INSTEAD, "celery.result.")

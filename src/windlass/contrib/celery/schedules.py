@@ -7,8 +7,9 @@ from typing import Any
 
 from windlass import Schedule, cron, every
 from windlass.contrib.celery.canvas import Signature
-from windlass.contrib.celery.exceptions import ImproperlyConfigured, refuse
+from windlass.contrib.celery.exceptions import LIBRARY, ImproperlyConfigured, refuse
 from windlass.contrib.celery.values import to_plain
+from windlass.contrib.front_ends.refusing import refusing
 from windlass.model.triggers import Trigger
 
 _NAME = re.compile(r"[A-Za-z]{4,}")
@@ -60,10 +61,7 @@ def _part(value: Part) -> str:
     return str(value) if isinstance(value, int) else ",".join(str(one) for one in sorted(value))
 
 
-def __getattr__(name: str) -> Any:
-    if name == "solar":
-        refuse("schedules.solar", "windlass.at(*instants)")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = refusing(LIBRARY, __name__, {"solar": "windlass.at(*instants)"}, "schedules.")
 
 
 def schedules_of(app: Any, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Schedule]]:

@@ -4,8 +4,6 @@
 ``from taskiq_redis import …`` and its like.  taskiq itself need not be installed.
 """
 
-from typing import NoReturn
-
 from windlass.contrib.taskiq.abc.broker import AsyncBroker
 from windlass.contrib.taskiq.abc.middleware import TaskiqMiddleware
 from windlass.contrib.taskiq.abc.result_backend import AsyncResultBackend
@@ -55,7 +53,7 @@ from windlass.contrib.taskiq.scheduler.scheduled_task import (
 from windlass.contrib.taskiq.scheduler.scheduler import TaskiqScheduler
 from windlass.contrib.taskiq.state import TaskiqState
 from windlass.contrib.taskiq.task import AsyncTaskiqTask, gather
-from windlass.contrib.taskiq.unsupported import refuse_name
+from windlass.contrib.taskiq.unsupported import refusing_module
 
 # The names that transports have for the same results.
 RedisAsyncResultBackend = RedisAsyncClusterResultBackend = AsyncResultBackend
@@ -110,5 +108,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> NoReturn:
-    refuse_name(name, __name__)
+__getattr__ = refusing_module(__name__)

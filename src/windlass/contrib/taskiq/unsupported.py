@@ -1,9 +1,10 @@
 """Names of taskiq's which are not here, and what to use in their place."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-from windlass.contrib.taskiq.exceptions import refuse
+from windlass.contrib.front_ends.refusing import refusing
+from windlass.contrib.taskiq.exceptions import LIBRARY
 
 INSTEAD: Mapping[str, str] = {
     "PubSubBroker": "each job runs once; enqueue one for each receiver",
@@ -28,8 +29,6 @@ INSTEAD: Mapping[str, str] = {
 }
 
 
-def refuse_name(name: str, module: str) -> NoReturn:
-    """Say of a name what to use in its place.  Raises: NotSupported; AttributeError, for others."""
-    if name in INSTEAD:
-        refuse(name, INSTEAD[name])
-    raise AttributeError(f"module {module!r} has no attribute {name!r}")
+def refusing_module(module: str) -> Callable[[str], NoReturn]:
+    """Return the ``__getattr__`` of a module of this front end."""
+    return refusing(LIBRARY, module, INSTEAD)

@@ -1,9 +1,5 @@
 """Progress: refused, for Windlass has its own."""
 
-from typing import NoReturn
+from windlass.contrib.taskiq.unsupported import refusing_module
 
-from windlass.contrib.taskiq.unsupported import refuse_name
-
-
-def __getattr__(name: str) -> NoReturn:
-    refuse_name(name, __name__)
+__getattr__ = refusing_module(__name__)
