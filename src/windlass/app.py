@@ -555,9 +555,8 @@ class App(Registry, Lifetimes):
     def _make_store(self) -> Store:
         if self._stage is not None:
             return self._stage.make_store()
-        own = masked_url(self.settings.store)
-        if self._kept_to not in (None, own):
-            raise OtherStoreInChild(self._kept_to, own)
+        if self._kept_to is not None and self._kept_to != masked_url(self.settings.store):
+            raise OtherStoreInChild(self._kept_to, masked_url(self.settings.store))
         return make_store(self.settings.store, self.settings)
 
     def _inline_client(self) -> Client:

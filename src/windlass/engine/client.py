@@ -175,7 +175,8 @@ class Client:
             for finished in (await self._waiter.ended(list(left))).values():
                 del left[finished.job_id]
                 yield finished
-            for late in left:
+            if left:
+                late = next(iter(left))
                 state = (await self.get(late)).state
                 raise ResultTimeout(late, timeout_s or 0.0, state) from None
         finally:

@@ -110,7 +110,7 @@ class LargeResultsOff(ConfigurationError):
 class OtherStoreInChild(ConfigurationError):
     """In a child process of a worker the app has another store than the worker has."""
 
-    def __init__(self, worker_url: str | None, own_url: str) -> None:
+    def __init__(self, worker_url: str, own_url: str) -> None:
         super().__init__(worker_url, own_url)
         self.worker_url = worker_url
         self.own_url = own_url
