@@ -15,7 +15,6 @@ try:
     from kombu.exceptions import SerializerNotInstalled
     from kombu.pidbox import Mailbox
     from kombu.serialization import prepare_accept_content
-    from kombu.utils.url import maybe_sanitize_url
 except ImportError as error:
     raise MissingExtra("celery", "kombu") from error
 
@@ -29,7 +28,6 @@ __all__ = [  # the one module that imports kombu
     "Queue",
     "Source",
     "content_types",
-    "maybe_sanitize_url",
 ]
 
 

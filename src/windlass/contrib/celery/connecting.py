@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from windlass.config import masked_url
 from windlass.contrib.celery.amqp_source import AmqpSource
-from windlass.contrib.celery.brokers import Connection, Open, Source, maybe_sanitize_url
+from windlass.contrib.celery.brokers import Connection, Open, Source
 from windlass.contrib.celery.redis_source import RedisSource
 from windlass.errors import BadBroker
 
@@ -14,17 +15,11 @@ REDIS, AMQP = frozenset({"redis", "rediss"}), frozenset({"amqp", "amqps", "pyamq
 CONNECT_S, HEARTBEAT_S = 5.0, 60.0
 
 
-def without_password(url: str) -> str:
-    """Return a URL that may be shown."""
-    shown: str = maybe_sanitize_url(url)
-    return shown
-
-
 def check_broker(url: str) -> str:
     """Return the scheme of a broker's URL.  Raises: BadBroker."""
     scheme = urlsplit(url).scheme
     if scheme not in REDIS | AMQP:
-        raise BadBroker(without_password(url), f"nothing here reads from {scheme or 'that'!r}")
+        raise BadBroker(masked_url(url), f"nothing here reads from {scheme or 'that'!r}")
     return scheme
 
 

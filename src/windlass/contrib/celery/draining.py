@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 from windlass import App, BadOption
+from windlass.config import masked_url
 from windlass.contrib.celery.app import Celery
 from windlass.contrib.celery.brokers import Mailbox, content_types
 from windlass.contrib.celery.connecting import (
     check_broker,
     connection_to,
     source_of,
-    without_password,
 )
 from windlass.contrib.celery.front_intake import FrontIntake
 from windlass.contrib.celery.intake import Intake, Origin
@@ -117,7 +117,7 @@ class CeleryDrain:
                 RabbitMQ; BrokerUnavailable.
         """
         broker, queues, options = self._place(None if app is None else intake_of(app, {}))
-        shown = without_password(broker)
+        shown = masked_url(broker)
         if not check_broker(broker).startswith("redis"):
             raise BadBroker(shown, "RabbitMQ puts back by itself")
         try:
@@ -149,7 +149,7 @@ class CeleryDrain:
         intake = intake_of(app, self._names)
         broker, queues, options = self._place(intake)
         return Pump(
-            without_password(broker),
+            masked_url(broker),
             queues,
             source_of(broker, options),
             intake,
