@@ -1,7 +1,6 @@
 """Calls that become one with earlier calls: looked up, decided and written in one transaction."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec.structs import replace as with_
 
@@ -16,24 +15,19 @@ from windlass.core.once import (
     refuse_other_call,
 )
 from windlass.model.jobs import JobId, JobRequest, State
-from windlass.model.once import Once
 from windlass.model.topics import CLOCK
 from windlass.stores.postgres import sql
 from windlass.stores.postgres.connection import Connection
 from windlass.stores.postgres.edges import insert_keyed
 from windlass.stores.postgres.rows import insert_columns
 
+Known = dict[tuple[str, str], tuple[Mark, Standing | None]]  # by name and key
+
 # Whoever enqueues by the same key waits here for the other's transaction.  In the order given, so
 # that two batches never wait for each other.
 LOCK_KEYS = """
 SELECT pg_advisory_xact_lock(1464421958, hashtext(name || chr(31) || key))
   FROM unnest($1::text[], $2::text[]) AS asked (name, key)
-"""
-
-FIND_MARK = """
-SELECT mark.job_id, mark.since_us, mark.until_us, job.state, job.attempt, job.payload
-  FROM windlass_marks AS mark LEFT JOIN windlass_jobs AS job ON job.id = mark.job_id
- WHERE mark.name = $1 AND mark.key = $2
 """
 
 FIND_MARKS = """
@@ -49,12 +43,6 @@ HAVE_ANY = "SELECT 1 FROM windlass_jobs WHERE id = ANY ($1::text[]) LIMIT 1"
 KEEP_MARKS = """
 INSERT INTO windlass_marks (name, key, job_id, since_us, until_us)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])
-ON CONFLICT (name, key) DO UPDATE
-   SET job_id = excluded.job_id, since_us = excluded.since_us, until_us = excluded.until_us
-"""
-
-KEEP_MARK = """
-INSERT INTO windlass_marks (name, key, job_id, since_us, until_us) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (name, key) DO UPDATE
    SET job_id = excluded.job_id, since_us = excluded.since_us, until_us = excluded.until_us
 """
@@ -115,8 +103,7 @@ async def _insert_by_keys(
     if len(set(new_ids)) < len(new_ids) or await connection.fetch(HAVE_ANY, new_ids):
         return None
     now_us = await connection.fetchval(sql.NOW_US)
-    rows = await connection.fetch(FIND_MARKS, names, keys)
-    known = {(name, key): _known(facts) for name, key, *facts in rows}
+    known = await _look(connection, names, keys)
     new: list[JobRequest] = []
     fresh: list[tuple[str, str, JobId, int, int]] = []
     ids: list[JobId] = []
@@ -135,7 +122,7 @@ async def _insert_by_keys(
             known[once.name, once.key] = mark, waits
     if new:
         await insert_keyed(connection, new)
-        await connection.fetch(KEEP_MARKS, *map(list, zip(*fresh, strict=True)))
+        await _keep(connection, fresh)
     return ids
 
 
@@ -148,7 +135,8 @@ async def _insert_one(connection: Connection, request: JobRequest) -> JobId:
         refuse_other_call(request, task, payload)
         return request.id  # the same request again
     now_us = await connection.fetchval(sql.NOW_US)
-    mark, standing = await _look(connection, once)
+    known = await _look(connection, [once.name], [once.key])
+    mark, standing = known.get((once.name, once.key), (None, None))
     decision = decide(once, request.id, mark, standing, now_us)
     refuse_other_body(request, decision, standing)
     if isinstance(decision, Replace) and not await _replaced(connection, request, decision):
@@ -164,21 +152,23 @@ async def _insert_one(connection: Connection, request: JobRequest) -> JobId:
         case Keep():
             pass
     kept = decision.mark
-    facts = (once.name, once.key, kept.job_id, kept.since_us, kept.until_us)
-    await connection.execute(KEEP_MARK, *facts)
+    await _keep(connection, [(once.name, once.key, kept.job_id, kept.since_us, kept.until_us)])
     return kept.job_id
 
 
-async def _look(connection: Connection, once: Once) -> tuple[Mark | None, Standing | None]:
-    for row in await connection.fetch(FIND_MARK, once.name, once.key):
-        return _known(row)
-    return None, None
+async def _look(connection: Connection, names: list[str], keys: list[str]) -> Known:
+    """Return the marks of these names and keys that there are, and the jobs that they name."""
+    known: Known = {}
+    for name, key, job_id, since_us, until_us, state, attempt, payload in await connection.fetch(
+        FIND_MARKS, names, keys
+    ):
+        standing = None if state is None else Standing(State(state), attempt > 0, payload)
+        known[name, key] = Mark(job_id, since_us, until_us), standing
+    return known
 
 
-def _known(row: Sequence[Any]) -> tuple[Mark, Standing | None]:
-    job_id, since_us, until_us, state, attempt, payload = row
-    standing = None if state is None else Standing(State(state), attempt > 0, payload)
-    return Mark(job_id, since_us, until_us), standing
+async def _keep(connection: Connection, marks: Sequence[tuple[str, str, JobId, int, int]]) -> None:
+    await connection.fetch(KEEP_MARKS, *map(list, zip(*marks, strict=True)))
 
 
 async def _replaced(connection: Connection, request: JobRequest, decision: Replace) -> bool:
