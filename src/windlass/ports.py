@@ -33,6 +33,7 @@ from windlass.model.jobs import (
 from windlass.model.limits import Holder, Limits
 from windlass.model.outcomes import Outcome, Transition
 from windlass.model.progress import Progress, ProgressReport
+from windlass.model.runs import Step
 from windlass.model.schedules import (
     DueSchedules,
     Fire,
@@ -101,7 +102,9 @@ class Broker(Protocol):
                    inserted and that job's id is returned.
         Once:      a call becomes one with an earlier one of its key as ``core.once`` decides; then
                    nothing is inserted, and that one's id is returned.
-        After:     a job that names others waits for them; if one ended badly, so does it.
+        After:     a job that names others waits for them; if one ended badly, so does it.  With a
+                   ``rule`` that decides (``core.rules``) whether it starts, or how it ends.
+        Steps:     a job that is a step of a run is listed as such (``Runs``).
         retry_of:  the failed job named is marked resolved in the same transaction.
         Durable:   as the store's sync setting says, before this returns.
         Cost:      one round trip.
@@ -140,7 +143,11 @@ class Broker(Protocol):
                   caller's to raise).
         Edges:    jobs that wait for one that succeeds are let go, in the same transaction, once
                   it was the last; those that wait for one that ends badly end too: failed
-                  with the reason ``upstream``, or cancelled, and so on down.
+                  with the reason ``upstream``, or cancelled, and so on down.  Who waits by a rule
+                  is told each end, and let go, given up or skipped as ``core.rules`` decides.
+        Goes on:  with ``after_children`` the job waits for those: none that has ended already is
+                  missed, and a wait by a rule replaces the one that the job had before.  A run
+                  with a lane leaves it then, and counts for its limits until it has ended.
         Cancel:   a running job with a cancel request that would be scheduled or queued
                   again is cancelled instead.
         Events:   one is written, in the same transaction, for each transition that has
@@ -284,8 +291,36 @@ class Schedules(Protocol):
         ...
 
 
+class Runs(Protocol):
+    """Says which jobs are steps of a run.  A run is a job itself; both are written as jobs are."""
+
+    async def steps(
+        self,
+        run: JobId,
+        *,
+        limit: int,
+        after: JobId | None = None,
+        states: Collection[State] | None = None,
+    ) -> list[Step]:
+        """List the steps of a run, the oldest id first; ``after`` pages on from the last one's id.
+
+        limit:  1 <= limit <= STEPS_PAGE_MAX.
+        states: only those whose job is in one of these.
+        """
+        ...
+
+    async def tally(self, run: JobId) -> Mapping[State, int]:
+        """Count the steps of a run by state; nothing for a run that has none yet."""
+        ...
+
+
 class Store(Broker, Protocol):
     """A broker that also remembers: it keeps the truth."""
+
+    @property
+    def runs(self) -> Runs:
+        """The runs that it keeps."""
+        ...
 
     @property
     def schedules(self) -> Schedules:

@@ -24,6 +24,7 @@ from windlass.model.jobs import LIVE, TERMINAL, Claim, Job, JobId, Reason, State
 from windlass.model.outcomes import (
     Cancelled,
     Continued,
+    Diverged,
     ErrorInfo,
     Failed,
     Outcome,
@@ -264,7 +265,7 @@ def test_an_error_survives_the_way_into_the_store_and_back(error: ErrorInfo) -> 
 def test_the_table_of_outcomes_has_every_kind() -> None:
     ended = {Succeeded, Failed, Snoozed, Cancelled, Released, Unknown}
 
-    assert set(get_args(Outcome)) == ended | {Continued}
+    assert set(get_args(Outcome)) == ended | {Continued, Diverged}
 
 
 # -- after a cancel request --------------------------------------------------

@@ -14,6 +14,7 @@ from windlass.model.jobs import LIVE, Claim, Edge, Job, JobId, Reason, State
 from windlass.model.outcomes import (
     Cancelled,
     Continued,
+    Diverged,
     ErrorInfo,
     Failed,
     Outcome,
@@ -55,7 +56,7 @@ REASONS: dict[State, frozenset[Reason | None]] = {
     W: frozenset({Reason.UPSTREAM, Reason.SIGNAL, Reason.TRIGGER, Reason.CHILDREN}),
     S: frozenset({Reason.DELAY, Reason.RETRY, Reason.SNOOZE, Reason.TIMER, Reason.UNKNOWN_TASK}),
     Q: frozenset({None}),
-    H: frozenset({Reason.PAUSED, Reason.QUARANTINED}),
+    H: frozenset({Reason.PAUSED, Reason.QUARANTINED, Reason.DIVERGED}),
     R: frozenset({None, Reason.CANCEL_REQUESTED}),
     OK: frozenset({None}),
     BAD: frozenset(
@@ -106,6 +107,8 @@ def after_attempt(
             return _move(claim, OFF)
         case Continued():
             return _continued(claim, outcome)
+        case Diverged(error):
+            return _move(claim, H, reason=Reason.DIVERGED, error=error)
         case Released(started):
             return _move(claim, Q, attempt=claim.attempt if started else claim.attempt - 1)
         case Unknown(delay_s):
@@ -116,8 +119,9 @@ def after_attempt(
 
 
 def _continued(claim: Claim, outcome: Continued) -> Transition:
-    places = range(len(outcome.ends)) if outcome.is_list else [None]
-    edges = (Edge(end, OWN_RESULT, n) for n, end in zip(places, outcome.ends, strict=True))
+    places = range(len(outcome.ends)) if outcome.is_list else [None] * len(outcome.ends)
+    edges = [Edge(end, OWN_RESULT, n) for n, end in zip(places, outcome.ends, strict=True)]
+    edges += [Edge(job_id) for job_id in outcome.waits]
     return Transition(
         job_id=claim.job_id,
         fence=claim.fence,
@@ -128,6 +132,7 @@ def _continued(claim: Claim, outcome: Continued) -> Transition:
         failures=claim.failures,
         children=outcome.requests,
         after_children=tuple(edges),
+        rule=outcome.rule,
     )
 
 
@@ -198,6 +203,7 @@ def _move(
     result: bytes | None = None,
     attempt: int | None = None,
     result_ttl_s: float | None = None,
+    error: ErrorInfo | None = None,
 ) -> Transition:
     return Transition(
         job_id=claim.job_id,
@@ -210,6 +216,8 @@ def _move(
         delay_s=delay_s,
         result=result,
         result_ttl_s=result_ttl_s,
+        error=None if error is None else encode_error(error),
+        error_type=None if error is None else error.type,
     )
 
 

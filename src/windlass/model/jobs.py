@@ -54,6 +54,7 @@ class Reason(StrEnum):
     UNKNOWN_TASK = "unknown_task"
     PAUSED = "paused"
     QUARANTINED = "quarantined"
+    DIVERGED = "diverged"
     CANCEL_REQUESTED = "cancel_requested"
     ERROR = "error"
     TIMEOUT = "timeout"
@@ -62,6 +63,45 @@ class Reason(StrEnum):
     LOST = "lost"
     BRANCH = "branch"
     RULE = "rule"
+
+
+class RunKind(StrEnum):
+    """What a job is a run of, if it is one."""
+
+    DAG = "dag"
+    WORKFLOW = "workflow"
+
+
+class Rule(StrEnum):
+    """Of which ends of the jobs that it waits for a job starts; ``core.rules`` says the rest.
+
+    *Failed* stands for all that ended badly: failed and cancelled.
+    """
+
+    ALL_SUCCESS = "all_success"
+    ALL_FAILED = "all_failed"
+    ALL_DONE = "all_done"
+    ALL_DONE_MIN_ONE_SUCCESS = "all_done_min_one_success"
+    ALL_SKIPPED = "all_skipped"
+    ONE_SUCCESS = "one_success"
+    ONE_FAILED = "one_failed"
+    ONE_DONE = "one_done"
+    NONE_FAILED = "none_failed"
+    NONE_FAILED_MIN_ONE_SUCCESS = "none_failed_min_one_success"
+    NONE_SKIPPED = "none_skipped"
+    ALWAYS = "always"
+
+
+class StepOf(msgspec.Struct, frozen=True, gc=False):
+    """That a job is a step: the ``nth`` of its name in a run.
+
+    print: of the call, where a later one is compared with it; "" where none is.
+    """
+
+    run: JobId
+    name: str
+    nth: int = 0
+    print: str = ""
 
 
 class Edge(msgspec.Struct, frozen=True, gc=False):
@@ -100,7 +140,10 @@ class JobRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     retry_of:              the failed job that this one repeats.
     headers:               texts by name for middleware, as JSON; see ``with_headers``.
     lane, limits:          the id of its lane and the lane's limits (``model.limits``), or neither.
-    after:                 it waits until all of these have succeeded.
+    after:                 it waits for these, until all of them have succeeded;
+    rule:                  or as this says.
+    kind:                  what it is a run of; None: it is a plain job.
+    step:                  the run that it is a step of.
     once:                  how it becomes one with earlier calls of its key.
     fingerprint:           of the code that made the payload (``core.fingerprint``).
     """
@@ -123,12 +166,17 @@ class JobRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     fingerprint: int | None = None
 
     after: tuple[Edge, ...] = ()
+    rule: Rule | None = None
+    kind: RunKind | None = None
+    step: StepOf | None = None
     once: Once | None = None
 
     @property
     def upstream(self) -> int | None:
-        """How many jobs it waits for; None if for none."""
-        return len({edge.parent for edge in self.after}) if self.after else None
+        """How many jobs must still succeed; None if it waits for none, 0 if a rule decides."""
+        if not self.after:
+            return None
+        return 0 if self.rule is not None else len({edge.parent for edge in self.after})
 
     def with_headers(self, headers: Mapping[str, str]) -> "JobRequest":
         """Return the request with these headers over those that it has; "" takes one away.
@@ -212,6 +260,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: int | None = None
     upstream: int | None = None
     result_until: datetime | None = None
+    kind: RunKind | None = None
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -233,6 +282,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs a listing is about; a field that is not given does not narrow it.
 
     fingerprint: None are the jobs of which none is known.
+    kinds:       only runs of these kinds.
     """
 
     states: tuple[State, ...] | None = None
@@ -241,6 +291,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     error_type: str | None = None
     unresolved: bool = False  # only dead letters: failed, neither retried nor discarded
     fingerprint: int | UnsetType | None = UNSET
+    kinds: tuple[RunKind, ...] | None = None
 
 
 class Backlog(msgspec.Struct, frozen=True):

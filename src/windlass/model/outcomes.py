@@ -2,7 +2,7 @@
 
 import msgspec
 
-from windlass.model.jobs import Edge, JobId, JobRequest, Reason, State
+from windlass.model.jobs import Edge, JobId, JobRequest, Reason, Rule, State
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -68,14 +68,24 @@ class Continued(msgspec.Struct, frozen=True, tag=True):
 
     ends:    the jobs whose results count.
     is_list: whether the result is the list of theirs, or that of the only one.
+    waits:   further jobs to wait for, of these or made before.
+    rule:    when the job is let go; None: once all have succeeded.
     """
 
     requests: tuple[JobRequest, ...]
     ends: tuple[JobId, ...]
     is_list: bool = False
+    waits: tuple[JobId, ...] = ()
+    rule: Rule | None = None
 
 
-Outcome = Succeeded | Failed | Snoozed | Cancelled | Released | Unknown | Continued
+class Diverged(msgspec.Struct, frozen=True, tag=True):
+    """The code of a run does not do any more what it did: an operator must look."""
+
+    error: ErrorInfo
+
+
+Outcome = Succeeded | Failed | Snoozed | Cancelled | Released | Unknown | Continued | Diverged
 
 
 class Transition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -86,7 +96,7 @@ class Transition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     the operator whose act this is; with it, or with an error, an event row is
     written in the same transaction.  ``result_ttl_s`` counts from the store's now; after it
     the result may be dropped.  ``children`` are inserted with it, and the job waits for those
-    that ``after_children`` names.
+    that ``after_children`` names: until all have succeeded, or as ``rule`` says.
     """
 
     job_id: JobId
@@ -104,3 +114,4 @@ class Transition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     result_ttl_s: float | None = None
     children: tuple[JobRequest, ...] = ()
     after_children: tuple[Edge, ...] = ()
+    rule: Rule | None = None

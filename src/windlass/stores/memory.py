@@ -19,7 +19,6 @@ from windlass.core.admission import (
     holders_of,
 )
 from windlass.core.holds import Candidate, Standing, holding, open_queues
-from windlass.core.lifecycle import UPSTREAM_FAILED, encode_error, upstream_error
 from windlass.core.once import Insert, Replace, decide
 from windlass.core.once import Standing as OnceStanding
 from windlass.errors import JobNotFound, TooManyHolds
@@ -32,7 +31,6 @@ from windlass.model.jobs import (
     Backlog,
     Claim,
     DeadLetters,
-    Edge,
     Event,
     Finished,
     Input,
@@ -48,10 +46,11 @@ from windlass.model.limits import Holder, Limits
 from windlass.model.once import Once
 from windlass.model.outcomes import Transition
 from windlass.model.progress import REPORT_BATCH_MAX, Progress, ProgressReport
-from windlass.model.topics import CLOCK, DONE, PROGRESS, queue_topic, worker_topic
+from windlass.model.topics import CLOCK, PROGRESS, queue_topic, worker_topic
 from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell, Clock
 from windlass.stores.bell import Alarm, EventBell
+from windlass.stores.memory_edges import MemoryEdges
 from windlass.stores.memory_rows import (
     NOT_STARTED,
     MemoryData,
@@ -60,7 +59,6 @@ from windlass.stores.memory_rows import (
     after,
     backlog_order,
     claim_of,
-    event_of,
     finished_from,
     fits,
     grouped_letters,
@@ -71,6 +69,7 @@ from windlass.stores.memory_rows import (
     stands,
     us,
 )
+from windlass.stores.memory_runs import MemoryRuns
 from windlass.stores.memory_schedules import MemorySchedules
 
 
@@ -91,6 +90,8 @@ class MemoryStore:
         self._bells: list[EventBell] = []
         self._last_place: Place = PLAIN  # whose turn it was in the last claim
         self._alarm = Alarm(self.data.ring)
+        self._edges = MemoryEdges(self.data)
+        self.runs = MemoryRuns(self.data)
         self.schedules = MemorySchedules(
             self.data, clock, lambda request: self._insert_all([request], clock.now())[0]
         )
@@ -136,8 +137,11 @@ class MemoryStore:
                 stored[request.id] = self._insert_once(request, request.once, now)
                 continue
             stored[request.id] = self._insert(request, now)
-            if request.after and is_new and stored[request.id] == request.id:
-                self._add_edges(request, stored, now)
+            if is_new and stored[request.id] == request.id:
+                if request.step is not None:
+                    self.data.steps[request.id] = request.step
+                if request.after:
+                    self._edges.add(request, stored, now)
         return [stored[request.id] for request in requests]
 
     def _insert_once(self, request: JobRequest, once: Once, now: datetime) -> JobId:
@@ -163,79 +167,11 @@ class MemoryStore:
                     due_at=due_at,
                 )
                 self.data.put(newer)
-                self._announce(newer)
+                self.data.announce(newer)
             case _:
                 pass
         self.data.marks[once.name, once.key] = decision.mark
         return decision.mark.job_id
-
-    def _add_edges(self, request: JobRequest, stored: Mapping[JobId, JobId], now: datetime) -> None:
-        edges = [
-            Edge(stored.get(edge.parent, edge.parent), edge.slot, edge.position)
-            for edge in request.after
-        ]
-        self.data.edges[request.id] = edges
-        for parent in dict.fromkeys(edge.parent for edge in edges):
-            self.data.children.setdefault(parent, []).append(request.id)
-            if self.data.jobs[parent].state in TERMINAL:
-                self._tell(self.data.jobs[parent], [request.id], now)
-
-    def _continue(self, step: Transition, job: Job, now: datetime) -> None:
-        """Have a job that runs wait for jobs of its own, which are inserted with it."""
-        ends = sorted({edge.parent for edge in step.after_children})
-        stored = self._insert_all(step.children, now)
-        stands = {child.id: job_id for child, job_id in zip(step.children, stored, strict=True)}
-        edges = [with_(edge, parent=stands[edge.parent]) for edge in step.after_children]
-        self.data.edges[job.id] = [*self.data.edges.get(job.id, ()), *edges]
-        facts = {"state": State.WAITING, "reason": Reason.CHILDREN, "worker": None}
-        self.data.put(with_(job, upstream=len(ends), **facts))
-        for end in sorted({stands[end] for end in ends}):
-            self.data.children.setdefault(end, []).append(job.id)
-            self._advance(self.data.jobs[end], now)
-
-    def _tell(self, parent: Job, children: Sequence[JobId], now: datetime) -> None:
-        """Let go, or give up, what waits for a job that has ended."""
-        for child in (self.data.jobs[child] for child in children):
-            if child.state is not State.WAITING or child.upstream is None:
-                continue
-            if parent.state is State.SUCCEEDED:
-                let_go = with_(child, upstream=child.upstream - 1)
-                if not let_go.upstream:
-                    is_due = child.due_at <= now
-                    let_go = with_(
-                        let_go,
-                        state=State.QUEUED if is_due else State.SCHEDULED,
-                        reason=None if is_due else Reason.DELAY,
-                        due_at=max(child.due_at, now),
-                    )
-                self.data.put(let_go)
-                self._announce(let_go)
-            else:
-                self._give_up(parent, child, now)
-
-    def _give_up(self, parent: Job, child: Job, now: datetime) -> None:
-        cancelled = parent.state is State.CANCELLED
-        if parent.error_type == UPSTREAM_FAILED:
-            error = parent.error  # the first that went wrong is the cause of all
-        else:
-            told = upstream_error(parent.id, parent.task, parent.state, parent.error_type)
-            error = encode_error(told)
-        given_up = with_(
-            child,
-            state=State.CANCELLED if cancelled else State.FAILED,
-            reason=None if cancelled else Reason.UPSTREAM,
-            error=error,
-            error_type=UPSTREAM_FAILED,
-            ended_at=now,
-        )
-        self.data.put(given_up)
-        self._record(child, given_up, now, error=error)
-        self._announce(given_up)
-        self._tell(given_up, self.data.children.get(child.id, ()), now)
-
-    def _advance(self, job: Job, now: datetime) -> None:
-        if job.state in TERMINAL:
-            self._tell(job, self.data.children.get(job.id, ()), now)
 
     async def inputs(self, job_id: JobId) -> list[Input]:
         """Return what the jobs that this one waited for give it, in the order of its edges."""
@@ -256,7 +192,7 @@ class MemoryStore:
                 return holder
         job = job_from(request, now)
         self.data.put(job)
-        self._announce(job)
+        self.data.announce(job)
         if request.retry_of is not None:
             self._mark_resolved(request.retry_of, now)
         return job.id
@@ -291,7 +227,7 @@ class MemoryStore:
                 continue
             held = with_(job, state=State.HELD, reason=hold.reason, held_by=hold.id)
             self.data.put(held)
-            self._record(job, held, now)
+            self.data.record(job, held, now)
         ready.sort(key=lambda job: (-job.priority, job.due_at, job.id))
         admission = admitted(self.data, ready, limit, us(now), self._last_place)
         self._last_place = admission.last_place or self._last_place
@@ -336,15 +272,18 @@ class MemoryStore:
         job = self.data.jobs.get(transition.job_id)
         if job is None or not stands(transition, job):
             return False
-        if transition.children and job.reason is not Reason.CANCEL_REQUESTED:
-            self._continue(transition, job, now)
+        if transition.after_children and job.reason is not Reason.CANCEL_REQUESTED:
+            stored = self._insert_all(transition.children, now)
+            requests = zip(transition.children, stored, strict=True)
+            stored_for = {request.id: job_id for request, job_id in requests}
+            self._edges.go_on(transition, job, stored_for, now)
             return True
         settled = after(transition, job, now)
         self.data.put(settled)
         if transition.error is not None or transition.actor is not None:
-            self._record(job, settled, now, actor=transition.actor, error=transition.error)
-        self._announce(settled)
-        self._advance(settled, now)
+            self.data.record(job, settled, now, actor=transition.actor, error=transition.error)
+        self.data.announce(settled)
+        self._edges.advance(settled, now)
         return True
 
     # -- leases --------------------------------------------------------------
@@ -461,7 +400,7 @@ class MemoryStore:
         for job in due[:limit]:
             promoted = with_(job, state=State.QUEUED, reason=None)
             self.data.put(promoted)
-            self._announce(promoted)
+            self.data.announce(promoted)
         return len(due[:limit])
 
     def _is_lost(self, job: Job) -> bool:
@@ -478,9 +417,9 @@ class MemoryStore:
             ended_at=now if after in TERMINAL else None,
         )
         self.data.put(moved)
-        self._record(job, moved, now)
-        self._announce(moved)
-        self._advance(moved, now)
+        self.data.record(job, moved, now)
+        self.data.announce(moved)
+        self._edges.advance(moved, now)
 
     # -- reading -------------------------------------------------------------
 
@@ -515,11 +454,7 @@ class MemoryStore:
 
     async def holders(self, limits: Limits) -> list[Holder]:
         """Say of each cap and pace what it lets through, and who has it now."""
-        running = (
-            (job.id, job.limits)
-            for job in self.data.in_state(State.RUNNING)
-            if job.limits is not None
-        )
+        running = ((job.id, job.limits) for job in self.data.in_lanes() if job.limits is not None)
         return holders_of(limits, running, self.data.paces.values(), us(self._clock.now()))
 
     # -- holds ---------------------------------------------------------------
@@ -623,7 +558,7 @@ class MemoryStore:
         for job_id in job_ids:
             job = self._mark_resolved(job_id, now)
             if job is not None:
-                self._record(job, job, now, actor=actor)
+                self.data.record(job, job, now, actor=actor)
             resolved.append(job is not None)
         return resolved
 
@@ -674,27 +609,3 @@ class MemoryStore:
         for job_id in old:
             self.data.drop(job_id)
         return len(old)
-
-    # -- writing down and telling --------------------------------------------
-
-    def _record(
-        self,
-        before: Job,
-        after: Job,
-        now: datetime,
-        *,
-        actor: str | None = None,
-        error: bytes | None = None,
-    ) -> None:
-        history = self.data.events.setdefault(after.id, [])
-        history.append(event_of(before, after, len(history) + 1, now, actor, error))
-
-    def _announce(self, job: Job) -> None:
-        if job.state in TERMINAL:
-            self.data.ring(DONE)
-        elif job.state is State.QUEUED:
-            self.data.ring(queue_topic(job.queue))
-        elif job.state is State.SCHEDULED:
-            self.data.ring(CLOCK)
-        elif job.state is State.RUNNING and job.worker is not None:
-            self.data.ring(worker_topic(job.worker))

@@ -27,13 +27,17 @@ from windlass.model.jobs import (
     JobId,
     JobRequest,
     Reason,
+    Rule,
     State,
+    StepOf,
     WorkerId,
 )
 from windlass.model.limits import PaceState, decode_limits
 from windlass.model.outcomes import Transition
 from windlass.model.progress import Progress
+from windlass.model.runs import Counts
 from windlass.model.schedules import Fire, ScheduleRow
+from windlass.model.topics import CLOCK, DONE, queue_topic, worker_topic
 from windlass.model.workers import WorkerInfo
 from windlass.stores.bell import EventBell
 from windlass.stores.claims import due_from
@@ -73,6 +77,9 @@ class MemoryData:
     holds: dict[HoldId, Hold] = field(default_factory=dict)
     edges: dict[JobId, list[Edge]] = field(default_factory=dict)
     children: dict[JobId, list[JobId]] = field(default_factory=dict)
+    waits: dict[JobId, tuple[Rule, Counts]] = field(default_factory=dict)
+    steps: dict[JobId, StepOf] = field(default_factory=dict)
+    begun: set[JobId] = field(default_factory=set)  # runs that count for the limits of their lanes
     marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
     progress: dict[JobId, Progress] = field(default_factory=dict)
     schedules: dict[str, ScheduleRow] = field(default_factory=dict)
@@ -90,6 +97,8 @@ class MemoryData:
             del self.by_state[old.state][old.id]
         self.jobs[job.id] = job
         self.by_state[job.state][job.id] = None
+        if job.state in TERMINAL:
+            self.begun.discard(job.id)
         if job.unique_key is not None:
             key = (job.task, job.unique_key)
             if job.state in LIVE:
@@ -104,6 +113,9 @@ class MemoryData:
         self.events.pop(job_id, None)
         self.edges.pop(job_id, None)
         self.children.pop(job_id, None)
+        self.waits.pop(job_id, None)
+        self.steps.pop(job_id, None)
+        self.begun.discard(job_id)
         self.progress.pop(job_id, None)
 
     def is_needed(self, job_id: JobId) -> bool:
@@ -115,11 +127,40 @@ class MemoryData:
         """Return the jobs in these states, oldest id first."""
         return [self.jobs[i] for i in sorted(i for state in states for i in self.by_state[state])]
 
+    def in_lanes(self) -> list[Job]:
+        """Return the jobs that count for the limits of their lanes."""
+        running = [job for job in self.in_state(State.RUNNING) if job.id not in self.begun]
+        return running + [self.jobs[job_id] for job_id in sorted(self.begun)]
+
     def ring(self, topic: str) -> None:
         """Wake whoever listens to ``topic``."""
         for bell in self.bells:
             if topic in bell.topics:
                 bell.ring()
+
+    def record(
+        self,
+        before: Job,
+        after: Job,
+        now: datetime,
+        *,
+        actor: str | None = None,
+        error: bytes | None = None,
+    ) -> None:
+        """Write down what has been done to a job."""
+        history = self.events.setdefault(after.id, [])
+        history.append(event_of(before, after, len(history) + 1, now, actor, error))
+
+    def announce(self, job: Job) -> None:
+        """Wake those who wait for what a job has become."""
+        if job.state in TERMINAL:
+            self.ring(DONE)
+        elif job.state is State.QUEUED:
+            self.ring(queue_topic(job.queue))
+        elif job.state is State.SCHEDULED:
+            self.ring(CLOCK)
+        elif job.state is State.RUNNING and job.worker is not None:
+            self.ring(worker_topic(job.worker))
 
 
 def admitted(
@@ -135,7 +176,7 @@ def admitted(
         for job in ready
         if job.lane is not None and job.limits is not None
     }
-    running = (job.limits for job in data.in_state(State.RUNNING))
+    running = (job.limits for job in data.in_lanes())
     usage = usage_of((limits, 1) for limits in running if limits is not None)
     admission = Admission(room, now_us, usage, data.paces.values())
     plain = heads.get(PLAIN, [])
@@ -223,6 +264,7 @@ def job_from(request: JobRequest, now: datetime) -> Job:
         lane=request.lane,
         limits=request.limits,
         fingerprint=request.fingerprint,
+        kind=request.kind,
     )
 
 
@@ -244,7 +286,7 @@ def stands(transition: Transition, job: Job) -> bool:
 def after(transition: Transition, job: Job, now: datetime) -> Job:
     """Return the row that a transition makes."""
     after, reason = transition.after, transition.reason
-    again = after in (State.SCHEDULED, State.QUEUED) or bool(transition.children)
+    again = after in (State.SCHEDULED, State.QUEUED) or bool(transition.after_children)
     if again and job.reason is Reason.CANCEL_REQUESTED:
         after, reason, again = State.CANCELLED, None, False
     return with_(
@@ -298,6 +340,7 @@ def fits(job: Job, where: JobFilter) -> bool:
         and (where.error_type is None or job.error_type == where.error_type)
         and (not where.unresolved or is_dead_letter(job))
         and (where.fingerprint is UNSET or job.fingerprint == where.fingerprint)
+        and (where.kinds is None or job.kind in where.kinds)
     )
 
 

@@ -21,6 +21,7 @@ from windlass.testing.contracts.lookup import LookupContract
 from windlass.testing.contracts.once import OnceContract
 from windlass.testing.contracts.progress import ProgressContract
 from windlass.testing.contracts.results import ResultContract
+from windlass.testing.contracts.runs import RunContract
 from windlass.testing.contracts.schedules import (
     BackfillContract,
     ScheduleBellContract,
@@ -44,6 +45,7 @@ class StoreContract(
     OnceContract,
     ProgressContract,
     ResultContract,
+    RunContract,
     ScheduleContract,
     ScheduleBellContract,
     BackfillContract,
