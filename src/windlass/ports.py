@@ -175,7 +175,10 @@ class Broker(Protocol):
         ...
 
     async def inputs(self, job_id: JobId) -> list[Input]:
-        """Return what the jobs that this one waited for give it, in the order of its edges."""
+        """Return what the jobs that this one waited for give it, in the order of its edges.
+
+        Those that give it nothing (an edge without a slot) are not among them.
+        """
         ...
 
     async def results(self, job_ids: Sequence[JobId]) -> Mapping[JobId, Finished]:

@@ -25,10 +25,26 @@ from windlass.core.tasks import (
     check_retry,
     isolation_of,
 )
+from windlass.dags import Dag, DagDecorator, dag_spec
 from windlass.errors import BadTask, TaskNotFound
 from windlass.handles import Enqueuer
+from windlass.model.jobs import RunKind
 from windlass.model.triggers import Trigger
 from windlass.tasks import AnyTask, Task, TaskDecorator, TaskFunction
+
+RUN_OPTIONS = (
+    "name",
+    "queue",
+    "priority",
+    "expires",
+    "serializer",
+    "around_enqueue",
+    "limits",
+    "once",
+    "schedule",
+    "result_ttl",
+    "store_result",
+)
 
 TASK_OPTIONS = (
     "name",
@@ -133,6 +149,41 @@ class Registry(ABC):
 
         return register(*functions) if functions else register
 
+    @overload
+    def dag(self, function: Callable[P, R], /) -> Dag[P, R]: ...
+    @overload
+    def dag(
+        self,
+        *,
+        name: str | None = None,
+        queue: str | None = None,
+        priority: int = 0,
+        expires: Delay | None = None,
+        serializer: str | None = None,
+        around_enqueue: Sequence[EnqueueMiddleware] = (),
+        limits: Sequence[Limit] = (),
+        once: OnceRule | None = None,
+        schedule: Trigger | Schedule | Sequence[Trigger | Schedule] | None = None,
+        result_ttl: Delay | None = None,
+        store_result: bool = True,
+    ) -> DagDecorator: ...
+    def dag(self, *functions: TaskFunction, **options: Any) -> Any:
+        """Register a function that declares a DAG; with or without options.
+
+        The function is called once, before the first run.  Its calls of tasks are the steps, and
+        what they return stands for their results: passed to another call it makes an edge.  What
+        the function returns is the result of a run.  Its parameters are those of each run.
+        limits: how many runs may be under way; a run counts until it has ended.
+        Others: as for ``task``.  Retries, time limits and the like are options of the steps' tasks.
+        Raises: BadDag, BadTask, BadOption, BadMiddleware, UnknownSerializer.
+        """
+        check_options(options, RUN_OPTIONS)
+
+        def register(function: TaskFunction) -> AnyTask:
+            return self._register(dag_spec(self._spec(function, **options)))
+
+        return register(*functions) if functions else register
+
     def task_named(self, name: str) -> AnyTask:
         """Return a registered task.  Raises: TaskNotFound."""
         try:
@@ -206,7 +257,8 @@ class Registry(ABC):
         """Return what stores the jobs of its tasks."""
 
     def _register(self, spec: TaskSpec) -> AnyTask:
-        task: AnyTask = Task(self._enqueuer(), spec)
+        kind = Dag if spec.kind is RunKind.DAG else Task
+        task: AnyTask = kind(self._enqueuer(), spec)
         self.adopt(spec, task)
         return task
 

@@ -2,28 +2,44 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Generic, Never, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Generic, Literal, Never, ParamSpec, Protocol, TypeVar, overload
 
 from msgspec.structs import replace as with_
 
 from windlass.composition import Call, Group, group
-from windlass.core.names import check_name
+from windlass.core.names import check_name, choice
 from windlass.core.retry import Delay, instant_of, seconds_of
 from windlass.core.signature import Upcaster
 from windlass.core.tasks import TaskSpec, check_options, check_priority
-from windlass.errors import BadComposition, BadOption
+from windlass.errors import BadComposition, BadOption, NotInRun
 from windlass.handles import Enqueuer, JobHandle
-from windlass.model.jobs import UNIQUE_KEY_LENGTH_MAX, Edge, JobRequest
+from windlass.model.jobs import UNIQUE_KEY_LENGTH_MAX, Edge, JobRequest, Rule
 from windlass.model.limits import Lane
 from windlass.model.once import once_by_key
+from windlass.stepping import PLAIN_STEP, StepOptions, stepping
 
 P = ParamSpec("P")
 C = TypeVar("C")
 R = TypeVar("R")
 U = TypeVar("U", bound=Upcaster)
+
+RuleName = Literal[
+    "all_success",
+    "all_failed",
+    "all_done",
+    "all_done_min_one_success",
+    "all_skipped",
+    "one_success",
+    "one_failed",
+    "one_done",
+    "none_failed",
+    "none_failed_min_one_success",
+    "none_skipped",
+    "always",
+]
 
 OPTIONS = ("delay", "run_at", "expires", "priority", "queue", "unique_key", "idempotency_key")
 
@@ -68,8 +84,16 @@ class Task(Generic[P, C, R]):
         return self.spec.name
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> C:
-        """Call the function here and now, as if it were not a task."""
-        result: C = self.spec.function(*args, **kwargs)
+        """Call the function here and now, as if it were not a task.
+
+        Where a DAG is declared, or a workflow runs, the call is a step of that.
+        """
+        where = stepping()
+        result: C
+        if where is None:
+            result = self.spec.function(*args, **kwargs)
+        else:
+            result = where.call(self, PLAIN_STEP, args, kwargs)
         return result
 
     def __repr__(self) -> str:
@@ -152,6 +176,56 @@ class Task(Generic[P, C, R]):
         payload = spec.signature.encode_partly(args, kwargs, slot, limit_bytes)
         return self._request(payload, lane, edges)
 
+    def prepare_step(
+        self, given: dict[str, Any], edges: tuple[Edge, ...], rule: Rule | None
+    ) -> JobRequest:
+        """Check a call of which other jobs give some arguments, and make its request; for runs.
+
+        given:  the other arguments, by name.
+        Raises: BadArguments, NotEncodable, PayloadTooLarge, BadLimitKey, BadComposition.
+        """
+        spec, options = self.spec, self._options
+        if spec.once is not None:
+            raise BadComposition("a step", spec.name, "a task with `once` cannot be one")
+        if options.unique_key is not None or options.idempotency_key is not None:
+            raise BadComposition("a step", spec.name, "it takes no unique_key or idempotency_key")
+        lane = None
+        if spec.lanes is not None:
+            lane = spec.lanes.lane_of(spec.signature.with_defaults(given))
+        slots = {edge.slot for edge in edges if edge.slot is not None}
+        limit_bytes = self._app.settings.payload_limit_bytes
+        payload = spec.signature.encode_given(given, slots, limit_bytes)
+        return with_(self._request(payload, lane, edges), rule=rule)
+
+    def step(
+        self,
+        *,
+        name: str | None = None,
+        rule: RuleName | Rule | None = None,
+        after: Sequence[object] = (),
+    ) -> Callable[P, R]:
+        """Return what makes a call of this task a step of the DAG that is declared.
+
+        A plain call does so too; this one takes options, and for the type checker also the call
+        of an async function is its result.
+        name:   of the step; default: the name of the function.
+        rule:   of which ends of those that it waits for it starts; default "all_success".
+        after:  results of steps that it waits for, besides those that it is given.
+        Raises: BadOption; BadDag, NotInRun, when it is called.
+        """
+        chosen = None if rule is None else choice("rule", rule, Rule)
+        checked = None if name is None else check_name("name", name)
+        options = StepOptions(checked, chosen, tuple(after))
+
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            where = stepping()
+            if where is None:
+                raise NotInRun(self.name, "step() makes steps only where a DAG is declared")
+            result: R = where.call(self, options, args, kwargs)
+            return result
+
+        return call
+
     def _once(
         self, request: JobRequest, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> JobRequest:
@@ -188,6 +262,7 @@ class Task(Generic[P, C, R]):
             after=after,
             once=None if key is None else once_by_key(spec.name, key),
             fingerprint=spec.signature.fingerprint,
+            kind=spec.kind,
         )
 
     def upcaster(self, function: U) -> U:
@@ -265,7 +340,7 @@ class Task(Generic[P, C, R]):
             options = replace(options, idempotency_key=key)
         if options.unique_key is not None and options.idempotency_key is not None:
             raise BadOption("idempotency_key", idempotency_key, "give either it or unique_key")
-        return Task(self._app, self.spec, options)
+        return type(self)(self._app, self.spec, options)
 
 
 class TaskDecorator(Protocol):

@@ -9,8 +9,9 @@ from typing import Any
 
 from windlass.core.occasion import Occasion, occasion_of
 from windlass.core.progress import check_progress
+from windlass.core.steps import step_of
 from windlass.errors import AttemptCancelled, NotInAttempt
-from windlass.model.jobs import Claim, JobId, headers_of
+from windlass.model.jobs import Claim, JobId, StepOf, headers_of
 
 _CURRENT: ContextVar["Context"] = ContextVar("windlass_context")
 
@@ -67,6 +68,9 @@ class Context:
     @property
     def idempotency_key(self) -> str:
         """The key to hand to other systems, so that this attempt's effect happens once."""
+        step = self.step
+        if step is not None:
+            return f"{step.run}/{step.name}/{step.nth}/{self.attempt}"
         return f"{self.job_id}/{self.attempt}"
 
     @property
@@ -78,9 +82,14 @@ class Context:
     def occasion(self) -> Occasion | None:
         """The tick that started the job: its schedule, its instant, the start of its window.
 
-        None for a job that somebody enqueued.
+        A step has that of its run.  None for a job that somebody enqueued.
         """
         return occasion_of(self._headers)
+
+    @property
+    def step(self) -> StepOf | None:
+        """Which step of which run the job is; None for a job that is no step."""
+        return step_of(self._headers)
 
     @property
     def logger(self) -> "logging.LoggerAdapter[logging.Logger]":

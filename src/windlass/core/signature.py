@@ -143,7 +143,9 @@ class Signature:
 
         Raises: BadArguments, for arguments that do not fit.
         """
-        given = self._bound_partly(args, kwargs)
+        return self._first_missing(self.given(args, kwargs))
+
+    def _first_missing(self, given: Collection[str]) -> str | None:
         empty = _Kind.empty
         kinds = (_Kind.VAR_POSITIONAL, _Kind.VAR_KEYWORD)
         return next(
@@ -160,9 +162,13 @@ class Signature:
 
         Raises: BadArguments.
         """
-        given = self._bound_partly(args, kwargs)
+        return self.with_defaults(self.given(args, kwargs))
+
+    def with_defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return arguments by name with the defaults of those that are not given."""
         rest = (p for p in self._parameters if p.name not in given)
-        return given | {p.name: p.default for p in rest if p.default is not _Kind.empty}
+        defaults = {p.name: p.default for p in rest if p.default is not _Kind.empty}
+        return {**given, **defaults}
 
     def encode_partly(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], slot: str | None, limit_bytes: int
@@ -171,8 +177,18 @@ class Signature:
 
         Raises: as ``encode``.
         """
-        given = self._bound_partly(args, kwargs)
-        missing = self.first_missing(args, kwargs | ({} if slot is None else {slot: None}))
+        slots = () if slot is None else (slot,)
+        return self.encode_given(self.given(args, kwargs), slots, limit_bytes)
+
+    def encode_given(
+        self, given: Mapping[str, Any], slots: Collection[str], limit_bytes: int
+    ) -> bytes:
+        """Return the payload for a call of which other jobs give the arguments ``slots``.
+
+        given:  the others, by the names of their parameters.
+        Raises: as ``encode``.
+        """
+        missing = self._first_missing({*given, *slots})
         if missing is not None:
             raise BadArguments(self.task, missing, "missing a required argument: nothing gives it")
         try:
@@ -181,6 +197,11 @@ class Signature:
             raise
         except Exception as error:
             raise NotEncodable(self.task, None, str(error)) from error
+        if self._check is not None and not slots:
+            try:
+                self._check(payload)
+            except msgspec.DecodeError as error:
+                raise BadArguments(self.task, *field_of(error)) from error
         if len(payload) > limit_bytes:
             raise PayloadTooLarge(self.task, "arguments", len(payload), limit_bytes)
         return payload
@@ -214,7 +235,11 @@ class Signature:
         """Return a stored result without its types."""
         return None if data is None else self._result_codec.plain(data)
 
-    def _bound_partly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    def given(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return by name the arguments that a call gives; others may be missing.
+
+        Raises: BadArguments.
+        """
         try:
             return inspect.Signature(self._parameters).bind_partial(*args, **kwargs).arguments
         except TypeError as error:

@@ -32,7 +32,7 @@ from windlass.errors import (
     ResultExpired,
     UnknownSerializer,
 )
-from windlass.model.jobs import PRIORITY_MAX, PRIORITY_MIN, Reason
+from windlass.model.jobs import PRIORITY_MAX, PRIORITY_MIN, Reason, RunKind
 from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed
 
 Isolation = Literal["loop", "thread", "process"]
@@ -55,7 +55,10 @@ _HOPELESS = (
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """A registered function with its options.  Durations in seconds."""
+    """A registered function with its options.  Durations in seconds.
+
+    kind: what its jobs are runs of; None: they are plain jobs.
+    """
 
     name: str
     function: Callable[..., Any]
@@ -80,6 +83,7 @@ class TaskSpec:
     needs: Needs | None = None
     error_observers: ErrorObservers = NOBODY
     schedules: tuple[Schedule, ...] = ()
+    kind: RunKind | None = None
 
     @property
     def retry_policy(self) -> Retry:

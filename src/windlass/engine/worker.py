@@ -16,11 +16,11 @@ from typing import Any
 from windlass.core.batches import Together
 from windlass.core.capture import error_info
 from windlass.core.context import Context
-from windlass.core.inputs import own_result, with_inputs
-from windlass.core.lifecycle import OWN_RESULT, after_attempt
+from windlass.core.lifecycle import after_attempt
 from windlass.core.middleware import AttemptCall, attempt_through
 from windlass.core.tasks import Isolation, TaskSpec, outcome_of, retry_delay_s
 from windlass.engine.eager import start_task
+from windlass.engine.inputs import Inputs
 from windlass.engine.instants import Instants
 from windlass.engine.large_results import Ends, LargeResults
 from windlass.engine.lease import LeaseKeeper
@@ -33,14 +33,13 @@ from windlass.engine.upkeep import Upkeep
 from windlass.engine.watchdog import Watchdog
 from windlass.engine.worker_notices import of_claim, of_end, of_progress
 from windlass.errors import ConfigurationError, TaskError, UnavailableError, UsageError
-from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, Input, JobId
+from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, JobId
 from windlass.model.notices import ENDS, Notice, NoticeKind, kind_of
 from windlass.model.outcomes import (
     Cancelled,
     Failed,
     Outcome,
     Released,
-    Succeeded,
     Transition,
     Unknown,
 )
@@ -143,6 +142,7 @@ class Worker:
         self._store = store
         self._large = large or LargeResults()
         self._keeps_large = self._large.are_kept
+        self._inputs = Inputs(store, specs, self._large)
         self._watchdog = watchdog or Watchdog()
         self._pulse = self._watchdog.pulse("claim")
         self._instants = instants or Instants()
@@ -433,7 +433,7 @@ class Worker:
                 await self._instants.until(running.due_at)
                 running.began_at = self._now() if self._tells_of_ends else 0.0
             if claim.has_inputs:
-                claim, outcome = await self._given(spec, claim)
+                claim, outcome = await self._inputs.given(spec, claim)
             if outcome is not None:
                 pass  # it was handed on, and what it was handed on to has ended
             elif spec.around_attempt:
@@ -464,25 +464,6 @@ class Worker:
         elif self._tells_of_ends:  # its lease is gone; nothing is written of it
             seconds = self._now() - running.began_at
             self._tell_of_claim(NoticeKind.REFUSED, claim, seconds)
-
-    async def _given(self, spec: TaskSpec, claim: Claim) -> tuple[Claim, Outcome | None]:
-        """Return the claim with what other jobs give it; or its outcome, if that is given.
-
-        Raises: BadArguments, ResultExpired, LargeResultLost, LargeResultsOff.
-        """
-        inputs = await self._inputs_of(claim)
-        if any(one.slot == OWN_RESULT for one in inputs):
-            return claim, Succeeded(own_result(spec, self._specs, inputs))
-        return with_inputs(spec, self._specs, claim, inputs), None
-
-    async def _inputs_of(self, claim: Claim) -> list[Input]:
-        while True:
-            try:
-                inputs = await self._store.inputs(claim.job_id)
-                return await self._large.whole_inputs(inputs)
-            except UnavailableError as error:  # an outage is no failure of the job
-                log.warning("job %s waits for its inputs: %s", claim.job_id, error)
-                await asyncio.sleep(RESTART_S)
 
     async def _execute(self, call: AttemptCall) -> Outcome:
         """Run what stands inside all middleware."""
@@ -518,7 +499,8 @@ class Worker:
         began_at: float | None = None,
         result_ttl_s: float | None = None,
     ) -> None:
-        if claim.lane is not None:
+        spec = self._specs.get(claim.task)
+        if claim.lane is not None or (spec is not None and spec.kind is not None):
             self._limited.add(claim.job_id)
         if self._tells_of_ends:
             seconds = None if began_at is None else self._now() - began_at

@@ -13,6 +13,7 @@ WindlassError
 │   ├── OtherStoreInChild       in a child process of a worker the app has another store
 │   ├── AppNotConnected         a web application knows no Windlass app
 │   ├── BadTask                 a task is defined in a way that cannot be kept
+│   ├── BadDag                  a DAG is declared in a way that cannot be kept
 │   ├── UnknownSerializer       nothing here reads or writes this format
 │   ├── PickleRefused           a pickle was not written, or not read
 │   ├── LifespanBroke           an app's lifespan raised at its start or at its end
@@ -51,6 +52,7 @@ WindlassError
 │   ├── CannotJoin              a job cannot be enqueued in the caller's own transaction
 │   ├── CeleryStillRuns         Celery workers run which may hold what is asked for
 │   ├── WouldDeadlock           a blocking call in the event loop that would have to serve it
+│   ├── NotInRun                what makes steps was called where there is no run
 │   ├── NotInAttempt            context() was called outside of a running task
 │   ├── NotInjected             a parameter which only an attempt fills was used in a plain call
 │   ├── ResultExpired           the job's result was kept for a time, which is over
@@ -68,6 +70,7 @@ WindlassError
     ├── LargeResultLost         a large result is gone or damaged
     ├── BadBatchResult          a batch returned neither None nor a value for each item
     ├── UpstreamFailed          a job that this one waited for ended badly
+    ├── StepsFailed             steps of a run failed
     ├── AttemptTimeout          an attempt ran longer than its limit
     ├── MemoryExceeded          an attempt wanted more memory than its limit
     ├── CpuExceeded             an attempt used more CPU time than its limit
@@ -93,12 +96,14 @@ from windlass.errors.attempts import (
     LargeResultLost,
     MemoryExceeded,
     MiddlewareBroke,
+    StepsFailed,
     UpstreamFailed,
 )
 from windlass.errors.configuration import (
     AppNotConnected,
     AppNotFound,
     BadBroker,
+    BadDag,
     BadLargeResults,
     BadMiddleware,
     BadSetting,
@@ -155,6 +160,7 @@ from windlass.errors.usage import (
     NotInAttempt,
     NotIncluded,
     NotInjected,
+    NotInRun,
     NotSupported,
     PayloadTooLarge,
     ResultExpired,
@@ -177,6 +183,7 @@ __all__ = [
     "BadBatchResult",
     "BadBroker",
     "BadComposition",
+    "BadDag",
     "BadLargeResults",
     "BadLimitKey",
     "BadMiddleware",
@@ -212,6 +219,7 @@ __all__ = [
     "MissingExtra",
     "NotEncodable",
     "NotInAttempt",
+    "NotInRun",
     "NotIncluded",
     "NotInjected",
     "NotSupported",
@@ -227,6 +235,7 @@ __all__ = [
     "SqliteOpenTwice",
     "SqliteTooOld",
     "StaleError",
+    "StepsFailed",
     "StoreCorrupt",
     "StoreReadOnly",
     "StoreUnavailable",

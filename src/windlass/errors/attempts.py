@@ -102,6 +102,23 @@ class UpstreamFailed(TaskError):
         return f"job {self.job_id} could not run: one that it waited for did not succeed"
 
 
+class StepsFailed(TaskError):
+    """Steps of a run failed, and so did the run.
+
+    failed, steps: how many, and of how many.   first: what went wrong first, in words.
+    """
+
+    def __init__(self, name: str, failed: int, steps: int, first: str) -> None:
+        super().__init__(name, failed, steps, first)
+        self.name = name
+        self.failed = failed
+        self.steps = steps
+        self.first = first
+
+    def __str__(self) -> str:
+        return f"{self.name!r}: {self.failed:,} of {self.steps:,} steps failed; first {self.first}"
+
+
 class AttemptTimeout(TaskError):
     """An attempt ran longer than its limit."""
 

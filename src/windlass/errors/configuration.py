@@ -151,6 +151,18 @@ class BadTask(ConfigurationError):
         return f"task {self.task!r}: {self.why}"
 
 
+class BadDag(ConfigurationError):
+    """A DAG is declared in a way that cannot be kept."""
+
+    def __init__(self, dag: str, why: str) -> None:
+        super().__init__(dag, why)
+        self.dag = dag
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"DAG {self.dag!r}: {self.why}"
+
+
 class UnknownSerializer(ConfigurationError):
     """Nothing in this process reads or writes the format that a payload or a setting names."""
 

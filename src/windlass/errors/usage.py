@@ -120,6 +120,18 @@ class BadComposition(UsageError):
         return f"{self.what}{part}: {self.why}"
 
 
+class NotInRun(UsageError):
+    """Something was called that has a meaning only for the steps of a run."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(name, why)
+        self.name = name
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.name!r}: {self.why}"
+
+
 class BadLimitKey(UsageError):
     """The key of a task's limit cannot be had from a call's arguments."""
 

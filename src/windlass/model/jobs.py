@@ -283,6 +283,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     fingerprint: None are the jobs of which none is known.
     kinds:       only runs of these kinds.
+    run:         only the steps of this run.
     """
 
     states: tuple[State, ...] | None = None
@@ -292,6 +293,7 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     unresolved: bool = False  # only dead letters: failed, neither retried nor discarded
     fingerprint: int | UnsetType | None = UNSET
     kinds: tuple[RunKind, ...] | None = None
+    run: JobId | None = None
 
 
 class Backlog(msgspec.Struct, frozen=True):

@@ -177,6 +177,8 @@ class MemoryStore:
         """Return what the jobs that this one waited for give it, in the order of its edges."""
         found = []
         for edge in self.data.edges.get(job_id, ()):
+            if edge.slot is None:
+                continue
             parent = self.data.jobs[edge.parent]
             ends = finished_from(parent)
             facts = parent.id, parent.task, edge.slot, edge.position, ends.result, ends.expired_at
@@ -449,7 +451,11 @@ class MemoryStore:
     async def jobs(self, where: JobFilter, *, limit: int, before: JobId | None = None) -> list[Job]:
         """List jobs, newest id first; ``before`` pages on from the last id of a page."""
         found = (job for _, job in sorted(self.data.jobs.items(), reverse=True))
-        page = [job for job in found if fits(job, where) and (before is None or job.id < before)]
+        page = [
+            job
+            for job in found
+            if fits(job, where, self.data) and (before is None or job.id < before)
+        ]
         return page[:limit]
 
     async def holders(self, limits: Limits) -> list[Holder]:

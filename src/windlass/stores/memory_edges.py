@@ -43,6 +43,7 @@ class MemoryEdges:
             "attempt": step.attempt,
             "failures": step.failures,
             "lane": lane,
+            "expires_at": None,  # it has started in time
             "upstream": 0 if step.rule else len({edge.parent for edge in edges}),
         }
         self._data.put(with_(job, **waiting))

@@ -331,7 +331,7 @@ def is_dead_letter(job: Job) -> bool:
     return job.state is State.FAILED and job.resolved_at is None
 
 
-def fits(job: Job, where: JobFilter) -> bool:
+def fits(job: Job, where: JobFilter, data: MemoryData) -> bool:
     """Tell whether a filter lets a job through."""
     return (
         (where.states is None or job.state in where.states)
@@ -341,7 +341,13 @@ def fits(job: Job, where: JobFilter) -> bool:
         and (not where.unresolved or is_dead_letter(job))
         and (where.fingerprint is UNSET or job.fingerprint == where.fingerprint)
         and (where.kinds is None or job.kind in where.kinds)
+        and (where.run is None or _run_of(job, data) == where.run)
     )
+
+
+def _run_of(job: Job, data: MemoryData) -> JobId | None:
+    step = data.steps.get(job.id)
+    return None if step is None else step.run
 
 
 def backlog_order(group: Backlog) -> tuple[str, str, int]:

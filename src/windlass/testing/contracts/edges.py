@@ -235,7 +235,7 @@ class EdgeContract:
     ) -> None:
         async with opened(world) as store:
             first, second = await begin(store, *make_requests(2))
-            await store.enqueue([after(3, 1, 2), after(4, 1)])
+            await store.enqueue([after(3, 1, 2, slot="parts"), after(4, 1)])
             await finish(store, first, Succeeded(b"1"))
             await cancel(store, nth_id(4))
             await world.advance(100.0)

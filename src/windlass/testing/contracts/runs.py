@@ -37,6 +37,7 @@ from windlass.testing.contracts.world import (
     make_worker,
     nth_id,
     opened,
+    pass_time,
     row,
 )
 
@@ -268,8 +269,8 @@ class RunContract:
 
             assert (again.job_id, again.fence, again.has_inputs) == (nth_id(1), 2, True)
             assert tally == {State.SUCCEEDED: 1, State.FAILED: 3}
-            own = [one for one in await store.inputs(nth_id(1)) if one.slot == OWN_RESULT]
-            assert [(one.parent, one.result) for one in own] == [(nth_id(4), None)]
+            [own] = await store.inputs(nth_id(1))
+            assert (own.parent, own.slot, own.result) == (nth_id(4), OWN_RESULT, None)
 
     async def test_the_steps_of_a_run_are_listed_with_what_became_of_them(
         self, world: StoreWorld
@@ -294,6 +295,9 @@ class RunContract:
             assert ended.ended_at is not None
             assert (given_up.reason, given_up.rule) == (Reason.UPSTREAM, Rule.ALL_SUCCESS)
             assert (let_go.state, let_go.rule, let_go.ended_at) == (QUEUED, Rule.ALL_DONE, None)
+            by_run = JobFilter(run=nth_id(1), states=(State.FAILED,))
+            jobs = await store.jobs(by_run, limit=9)
+            assert [job.id for job in jobs] == [nth_id(3), nth_id(2)]
             assert failed == [ended, given_up]
             assert page == [given_up]
             assert await store.runs.steps(nth_id(9), limit=10) == []
@@ -405,6 +409,19 @@ class RunContract:
             assert await store.prune(50.0, 10) == 3
 
             assert await store.runs.steps(nth_id(1), limit=9) == []
+
+    async def test_a_job_that_has_begun_and_waits_does_not_expire(self, world: StoreWorld) -> None:
+        """To expire is not to start in time."""
+        async with opened(world) as store:
+            claim = await begin_run(store, expires_s=10.0)
+            await go_on(store, claim, unfolded(step(2, 1)))
+            [child] = await claim_all(store, lease_s=1_000.0)
+            await pass_time(world, store, 60.0)
+            assert await states(store, 1) == [WAITING]
+            await finish(store, child, OK)
+            [again] = await claim_all(store)
+
+            assert again.job_id == nth_id(1)
 
     async def test_a_run_in_a_chain_keeps_what_it_was_given(self, world: StoreWorld) -> None:
         async with opened(world) as store:

@@ -1,0 +1,79 @@
+"""What an attempt is given before its code runs, by other jobs; and runs that only have to end."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+from windlass.core.capture import error_info
+from windlass.core.inputs import own_result, with_inputs
+from windlass.core.lifecycle import OWN_RESULT
+from windlass.core.tasks import TaskSpec
+from windlass.engine.large_results import LargeResults
+from windlass.errors import StepsFailed, UnavailableError
+from windlass.model.jobs import Claim, Input, JobId, Reason, RunKind, State
+from windlass.model.outcomes import Cancelled, Failed, Outcome, Succeeded
+from windlass.model.runs import STEPS_PAGE_MAX
+from windlass.ports import Store
+
+log = logging.getLogger("windlass.worker")
+
+AGAIN_S = 1.0
+
+T = TypeVar("T")
+
+
+class Inputs:
+    """Brings the results of other jobs to an attempt."""
+
+    def __init__(self, store: Store, specs: Mapping[str, TaskSpec], large: LargeResults) -> None:
+        self._store = store
+        self._specs = specs
+        self._large = large
+
+    async def given(self, spec: TaskSpec, claim: Claim) -> tuple[Claim, Outcome | None]:
+        """Return the claim with what other jobs give it; or its outcome, if that is given.
+
+        Raises: BadArguments, ResultExpired, LargeResultLost, LargeResultsOff.
+        """
+        inputs = await self._lasting(claim, lambda: self._inputs_of(claim.job_id))
+        if spec.kind is RunKind.DAG:
+            tally = await self._lasting(claim, lambda: self._store.runs.tally(claim.job_id))
+            if tally:  # it went on as its steps, and all of them have ended
+                return claim, await self._ended_run(spec, claim, tally, inputs)
+        if any(one.slot == OWN_RESULT for one in inputs):
+            return claim, Succeeded(own_result(spec, self._specs, inputs))
+        return with_inputs(spec, self._specs, claim, inputs), None
+
+    async def _ended_run(
+        self, spec: TaskSpec, claim: Claim, tally: Mapping[State, int], inputs: Sequence[Input]
+    ) -> Outcome:
+        if failed := tally.get(State.FAILED):
+            first = await self._lasting(claim, lambda: self._first_failed(claim.job_id))
+            error = StepsFailed(spec.name, failed, sum(tally.values()), first)
+            return Failed(error_info(error), retryable=False)
+        if tally.get(State.CANCELLED):
+            return Cancelled()
+        if not any(one.slot == OWN_RESULT for one in inputs):
+            return Succeeded(None)
+        return Succeeded(own_result(spec, self._specs, inputs))
+
+    async def _first_failed(self, run: JobId) -> str:
+        """Say which step failed first of itself, and not because of another."""
+        failed = await self._store.runs.steps(run, limit=STEPS_PAGE_MAX, states=[State.FAILED])
+        causes = [step for step in failed if step.reason is not Reason.UPSTREAM] or failed
+        first = min(causes, key=lambda step: (step.ended_at, step.job_id))
+        error = f"{first.reason} ({first.error_type})" if first.error_type else str(first.reason)
+        return f"{first.name!r} (job {first.job_id}): {error}"
+
+    async def _inputs_of(self, job_id: JobId) -> list[Input]:
+        return await self._large.whole_inputs(await self._store.inputs(job_id))
+
+    async def _lasting(self, claim: Claim, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask until there is an answer: an outage is no failure of the job."""
+        while True:
+            try:
+                return await ask()
+            except UnavailableError as error:
+                log.warning("job %s waits for its inputs: %s", claim.job_id, error)
+                await asyncio.sleep(AGAIN_S)
