@@ -59,6 +59,7 @@ from windlass.portal import Portal, drive, loop_is_running
 from windlass.ports import Joiner, Store
 from windlass.registry import Registry
 from windlass.router import Router
+from windlass.runs import AppRuns
 from windlass.schedules import AppSchedules, drafts_of
 from windlass.tasks import AnyTask, check_requests
 
@@ -475,6 +476,11 @@ class App(Registry, Lifetimes):
         """The schedules: those beside tasks, and those made at run time; each call blocks."""
         return AppSchedules(self, self._tasks.values)
 
+    @property
+    def runs(self) -> AppRuns:
+        """The runs of DAGs and workflows, and their steps; each call blocks."""
+        return AppRuns(self)
+
     # -- sessions ------------------------------------------------------------
 
     async def client(self) -> Client:
@@ -647,6 +653,8 @@ class App(Registry, Lifetimes):
         return tuple(dict.fromkeys([*self.settings.queues, *named]))
 
     def _specs_as_run(self) -> Mapping[str, TaskSpec]:
+        for dag in self.dags:
+            _ = dag.graph  # one that cannot be declared is told at the start, not in a run
         specs = self._specs_in_middleware()
         if self._stage is None:
             return specs

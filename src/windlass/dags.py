@@ -10,7 +10,7 @@ from windlass.core.context import context
 from windlass.core.continuation import Continuation
 from windlass.core.signature import Signature
 from windlass.core.tasks import TaskSpec
-from windlass.errors import BadDag, NotInRun
+from windlass.errors import BadDag, NotInRun, WindlassError
 from windlass.graphs import Graph, GraphBuilder, Parameter
 from windlass.model.jobs import RunKind
 from windlass.model.outcomes import Continued
@@ -85,6 +85,15 @@ class Dag(Task[P, R, R], Generic[P, R]):
         """
         assert isinstance(self.spec.function, Unfolder)
         return self.spec.function.graph
+
+    @property
+    def fault(self) -> WindlassError | None:
+        """What is wrong with its declaration; None: nothing."""
+        try:
+            _ = self.graph
+        except WindlassError as error:
+            return error
+        return None
 
 
 class DagDecorator(Protocol):

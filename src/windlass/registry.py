@@ -91,6 +91,12 @@ class Registry(ABC):
         """The definitions of the tasks, by name."""
         return MappingProxyType(self._specs)
 
+    @property
+    def dags(self) -> "tuple[Dag[Any, Any], ...]":
+        """The DAGs, by name."""
+        named = sorted(self._tasks.items())
+        return tuple(task for _, task in named if isinstance(task, Dag))
+
     @overload
     def task(
         self, function: Callable[P, Coroutine[Any, Any, R]], /

@@ -108,9 +108,10 @@ def _warning_of(misfit: Misfit) -> str:
 
 
 def _problems(app: App) -> list[str]:
+    problems = [str(fault) for dag in app.dags if (fault := dag.fault) is not None]
     if app.settings.pickle_key:
-        return []
-    return [
+        return problems
+    return problems + [
         f'the task {spec.name!r} has serializer="pickle", but there is no setting pickle_key'
         for spec in app.specs.values()
         if spec.signature.serializer == PICKLE

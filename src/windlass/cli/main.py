@@ -9,12 +9,14 @@ import typer
 from windlass.cli import (
     backfills,
     check,
+    dags,
     demo,
     dev,
     enqueue,
     holds,
     jobs,
     migrate,
+    runs,
     scheduler,
     schedules,
     top,
@@ -37,6 +39,8 @@ cli.command("dev")(dev.dev)
 cli.command("scheduler")(scheduler.scheduler)
 cli.command("enqueue")(enqueue.enqueue)
 cli.add_typer(jobs.commands, name="jobs")
+cli.add_typer(runs.commands, name="runs")
+cli.add_typer(dags.commands, name="dags")
 cli.add_typer(schedules.commands, name="schedules")
 cli.add_typer(backfills.commands, name="backfills")
 cli.command("why")(why.why)

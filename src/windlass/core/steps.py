@@ -24,3 +24,10 @@ def step_of(headers: bytes | None) -> StepOf | None:
     if RUN not in texts or STEP not in texts:
         return None
     return StepOf(JobId(texts[RUN]), texts[STEP], int(texts.get(NTH, "0")))
+
+
+def without_step(request: JobRequest) -> JobRequest:
+    """Return the request of a job that repeats a step, and is none itself."""
+    if step_of(request.headers) is None:
+        return request
+    return request.with_headers({RUN: "", STEP: "", NTH: ""})

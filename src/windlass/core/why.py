@@ -1,6 +1,6 @@
 """Why a job does not run: the one cause, from what the store knows.  Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -12,6 +12,7 @@ from windlass.model.limits import Holder, decode_limits
 from windlass.model.workers import WorkerRow
 
 HOLDERS_NAMED_MAX = 5
+NO_STEPS: Mapping[State, int] = {}
 
 
 class Cause(StrEnum):
@@ -54,6 +55,7 @@ def explain(
     now: datetime,
     holders: Sequence[Holder] = (),
     holds: Sequence[Hold] = (),
+    steps: Mapping[State, int] = NO_STEPS,
 ) -> Why:
     """Return why a job does not run, or that it does.
 
@@ -61,6 +63,7 @@ def explain(
     queued:  how many jobs are queued in the job's queue, itself included.
     holders: of the limits of the job.
     holds:   all that are in force.
+    steps:   of a run, how many are in which state.
     """
     live = [worker for worker in workers if worker.lease_until > now]
     match job.state:
@@ -74,9 +77,7 @@ def explain(
         case State.HELD:
             return _held(job, [hold for hold in holds if hold.id == job.held_by])
         case State.WAITING:
-            left = "" if job.upstream is None else f"; {job.upstream} have not succeeded yet"
-            told = f"it waits for: {job.reason}{left}"
-            return _why(Cause.WAITING, told, "look at what it waits for")
+            return _waiting(job, steps)
     if not live:
         return _why(
             Cause.NO_WORKER,
@@ -95,6 +96,17 @@ def explain(
     if whole:
         return _held(job, whole)
     return _queued(job, live, queued, now, holders)
+
+
+def _waiting(job: Job, steps: Mapping[State, int]) -> Why:
+    if steps:
+        counted = ", ".join(f"{count:,} {state}" for state, count in sorted(steps.items()))
+        told = f"it waits for its steps: {counted}"
+        return _why(Cause.WAITING, told, f"windlass runs show {job.id}")
+    left = f"; {job.upstream} have not succeeded yet" if job.upstream else ""
+    by_rule = "; a rule decides when it starts" if job.upstream == 0 else ""
+    told = f"it waits for: {job.reason}{left}{by_rule}"
+    return _why(Cause.WAITING, told, "look at what it waits for")
 
 
 def _failed(job: Job) -> Why:
@@ -130,6 +142,10 @@ def _running(job: Job, live: Sequence[WorkerRow]) -> Why:
 
 
 def _held(job: Job, holds: Sequence[Hold]) -> Why:
+    if job.reason is Reason.DIVERGED:
+        told = f"its code does not do any more what it did before ({job.error_type})"
+        way_on = f"windlass jobs show {job.id}; then deploy code that fits, and reschedule it"
+        return _why(Cause.HELD, told, way_on)
     if not holds:
         return _why(Cause.HELD, f"it is held: {job.reason}", "windlass jobs reschedule frees it")
     hold = holds[0]

@@ -8,13 +8,15 @@ from typing import Any
 
 import msgspec
 
-from windlass.core.lifecycle import after_cancel, after_reschedule
+from windlass.core.lifecycle import OWN_RESULT, after_cancel, after_reschedule
 from windlass.core.operations import Changes, hold_request
 from windlass.core.references import is_reference
 from windlass.core.retry import Delay, seconds_of
+from windlass.core.steps import without_step
 from windlass.core.why import Why, explain
 from windlass.engine.cancelling import cancel_job
 from windlass.engine.large_results import FETCHES_MAX, LargeResults
+from windlass.engine.runs import RunClient
 from windlass.engine.schedules import ScheduleClient
 from windlass.engine.waiter import Waiter
 from windlass.engine.watcher import Watcher
@@ -34,6 +36,7 @@ from windlass.model.jobs import (
     TERMINAL,
     Backlog,
     DeadLetters,
+    Edge,
     Event,
     Finished,
     Job,
@@ -41,10 +44,11 @@ from windlass.model.jobs import (
     JobId,
     JobRequest,
     Reason,
+    Rule,
     State,
     WorkerId,
 )
-from windlass.model.limits import decode_limits
+from windlass.model.limits import decode_limits, lane_of
 from windlass.model.progress import Progress
 from windlass.model.workers import WorkerRow
 from windlass.ports import Store
@@ -64,6 +68,7 @@ class Client:
         self._waiter = Waiter(store)
         self._watcher = Watcher(store, self._waiter)
         self.schedules = ScheduleClient(store)
+        self.runs = RunClient(store)
 
     async def close(self) -> None:
         """Stop waiting; those who still wait get a CancelledError.  The store stays open."""
@@ -221,8 +226,11 @@ class Client:
         """
         cancelled = 0
         async for page in self._pages(_narrowed(where, LIVE)):
-            moves = filter(None, (after_cancel(job, actor) for job in page))
+            plain = (job for job in page if job.kind is None)
+            moves = filter(None, (after_cancel(job, actor) for job in plain))
             cancelled += sum(await self._store.settle(list(moves)))
+            for run in (job for job in page if job.kind is not None):
+                cancelled += (await cancel_job(self._store, run.id, actor))[1]
         return cancelled
 
     async def reschedule(
@@ -273,7 +281,7 @@ class Client:
         job = await self.get(job_id)
         if job.state is not State.FAILED:
             raise JobNotFailed(job_id, job.state)
-        [made] = await self._store.enqueue([_again(job, new_id, changes or Changes())])
+        [made] = await self._store.enqueue([await self._again(job, new_id, changes)])
         return made
 
     async def retry_all(
@@ -287,9 +295,36 @@ class Client:
         """Retry all dead letters that fit, changed or not; return how many that was."""
         retried = 0
         async for page in self._pages(msgspec.structs.replace(where, unresolved=True)):
-            again = [_again(job, new_id(), changes or Changes()) for job in page]
+            again = [await self._again(job, new_id(), changes) for job in page]
             retried += len(await self._store.enqueue(again))
         return retried
+
+    async def _again(self, job: Job, new_id: JobId, changes: Changes | None) -> JobRequest:
+        """Return the request that repeats a job, given the same by other jobs as that was."""
+        changes = changes or Changes()
+        after: tuple[Edge, ...] = ()
+        if job.upstream is not None:
+            replaced = {OWN_RESULT, *(changes.arguments or {})}
+            inputs = [one for one in await self._store.inputs(job.id) if one.slot not in replaced]
+            after = tuple(Edge(one.parent, one.slot, one.position) for one in inputs)
+        lane = None if job.limits is None else lane_of(decode_limits(job.limits))
+        request = JobRequest(
+            id=new_id,
+            task=job.task,
+            queue=job.queue,
+            payload=job.payload,
+            priority=job.priority,
+            unique_key=job.unique_key,
+            retry_of=job.id,
+            headers=job.headers,
+            lane=None if lane is None else lane.id,
+            limits=job.limits,
+            fingerprint=job.fingerprint,
+            after=after,
+            rule=Rule.ALL_DONE if job.attempt else None,  # what began once may begin again
+            kind=job.kind,
+        )
+        return without_step(changes.made_to(request))
 
     async def discard(self, job_ids: Sequence[JobId], *, actor: str = "client") -> list[bool]:
         """Take failed jobs off the dead letters; False for each that was none.  Idempotent."""
@@ -400,7 +435,8 @@ class Client:
         queued = counts.get((job.queue, State.QUEUED), 0)
         limits = None if job.limits is None else decode_limits(job.limits)
         holders = [] if limits is None else await self._store.holders(limits)
-        return explain(job, await self.workers(), queued, now, holders, await self.holds())
+        steps = {} if job.kind is None else await self._store.runs.tally(job_id)
+        return explain(job, await self.workers(), queued, now, holders, await self.holds(), steps)
 
     async def workers(self) -> list[WorkerRow]:
         """Return the workers that hold a lease."""
@@ -423,21 +459,3 @@ def _narrowed(where: JobFilter, states: Collection[State]) -> JobFilter:
     """Return the filter for those of its states that are among ``states``."""
     asked = states if where.states is None else set(where.states).intersection(states)
     return msgspec.structs.replace(where, states=tuple(sorted(asked)))
-
-
-def _again(job: Job, new_id: JobId, changes: Changes) -> JobRequest:
-    return changes.made_to(
-        JobRequest(
-            id=new_id,
-            task=job.task,
-            queue=job.queue,
-            payload=job.payload,
-            priority=job.priority,
-            unique_key=job.unique_key,
-            retry_of=job.id,
-            headers=job.headers,
-            lane=job.lane,
-            limits=job.limits,
-            fingerprint=job.fingerprint,
-        )
-    )
