@@ -25,6 +25,7 @@ from windlass.core.triggers import (
     excluding,
     rrule,
 )
+from windlass.dags import Dag
 from windlass.errors import (
     BadArguments,
     BadOption,
@@ -45,7 +46,7 @@ from windlass.errors import (
     WindlassError,
 )
 from windlass.handles import GroupHandle, JobHandle
-from windlass.model.jobs import Job, JobFilter, JobId, State
+from windlass.model.jobs import Job, JobFilter, JobId, Rule, State
 from windlass.model.notices import Notice, NoticeKind
 from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed, Succeeded
 from windlass.model.progress import Progress
@@ -70,6 +71,7 @@ __all__ = [
     "Concurrency",
     "ConfigurationError",
     "Context",
+    "Dag",
     "Debounce",
     "Depends",
     "EnqueueCall",
@@ -96,6 +98,7 @@ __all__ = [
     "ResultTimeout",
     "Retry",
     "Router",
+    "Rule",
     "Schedule",
     "Serializer",
     "Snooze",
