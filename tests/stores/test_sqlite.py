@@ -336,7 +336,16 @@ def test_without_an_event_loop_no_method_of_the_store_suspends(tmp_path: Path) -
     call("close")
 
     verbs = {name for name, _ in inspect.getmembers(Store) if not name.startswith("_")}
-    assert called == verbs - {"schedules"}  # they have verbs of their own
+    assert called == verbs - {"runs", "schedules"}  # they have verbs of their own
+
+
+def test_without_an_event_loop_no_method_of_the_runs_suspends(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "a.db")
+    drive(store.open())
+
+    assert drive(store.runs.steps(nth_id(1), limit=9)) == []
+    assert drive(store.runs.tally(nth_id(1))) == {}
+    drive(store.close())
 
 
 def test_without_an_event_loop_no_method_of_the_schedules_suspends(tmp_path: Path) -> None:

@@ -6,18 +6,25 @@ INSERT INTO windlass_edges (child_id, place, parent_id, slot, position) VALUES (
 
 MARK_PARENT = "UPDATE windlass_jobs SET downstream = 1 WHERE id = ? RETURNING state"
 
-FIND_ENDED_PARENT = "SELECT task, state, error_type FROM windlass_jobs WHERE id = ?"
+FIND_ENDED_PARENT = """
+SELECT downstream, task, state, error_type, error FROM windlass_jobs WHERE id = ?
+"""
 
 # Index: windlass_edges_parent.
 FIND_CHILDREN = "SELECT DISTINCT child_id FROM windlass_edges WHERE parent_id = ?"
 
-# Edge: running -> waiting.
+# Edge: running -> waiting.  A run leaves its lane, and counts for it from then on.
 CONTINUE_JOB = """
 UPDATE windlass_jobs
-   SET state = 'waiting', reason = 'children', worker = NULL, upstream = :upstream
+   SET state = 'waiting', reason = 'children', worker = NULL, upstream = 0,
+       attempt = :attempt, failures = :failures,
+       run_lane = CASE WHEN kind IS NOT NULL THEN coalesce(lane, run_lane) END,
+       lane = CASE WHEN kind IS NULL THEN lane END
  WHERE id = :id AND state = 'running' AND fence = :fence
    AND (reason IS NULL OR reason <> 'cancel_requested')
 """
+
+EXPECT_PARENTS = "UPDATE windlass_jobs SET upstream = ? WHERE id = ?"
 
 NEXT_PLACE = "SELECT coalesce(max(place) + 1, 0) FROM windlass_edges WHERE child_id = ?"
 
@@ -38,8 +45,8 @@ GIVE_UP = """
 UPDATE windlass_jobs
    SET state = :after, reason = :reason, ended_at = :now, error = :error,
        error_type = :error_type
- WHERE id = :id AND state = 'waiting'
-RETURNING downstream
+ WHERE id = :id AND state = 'waiting' AND upstream > 0
+RETURNING downstream, task, state, error_type, error
 """
 
 LIST_INPUTS = """

@@ -291,6 +291,34 @@ CREATE TABLE windlass_backfill_items (
 ) STRICT, WITHOUT ROWID;
 """
 
+RUNS = """
+ALTER TABLE windlass_jobs ADD COLUMN kind TEXT;
+ALTER TABLE windlass_jobs ADD COLUMN run_lane TEXT;
+CREATE INDEX windlass_jobs_runs ON windlass_jobs (id) WHERE kind IS NOT NULL;
+-- A run that has begun leaves its lane, and counts for its limits until it has ended.
+CREATE INDEX windlass_jobs_run_lanes ON windlass_jobs (run_lane)
+    WHERE run_lane IS NOT NULL AND ended_at IS NULL;
+
+CREATE TABLE windlass_waits (
+    job_id    TEXT    PRIMARY KEY,
+    rule      TEXT    NOT NULL,
+    parents   INTEGER NOT NULL DEFAULT 0,
+    succeeded INTEGER NOT NULL DEFAULT 0,
+    failed    INTEGER NOT NULL DEFAULT 0,
+    cancelled INTEGER NOT NULL DEFAULT 0,
+    skipped   INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE windlass_steps (
+    job_id TEXT    PRIMARY KEY,
+    run_id TEXT    NOT NULL,
+    name   TEXT    NOT NULL,
+    nth    INTEGER NOT NULL,
+    print  TEXT    NOT NULL,
+    UNIQUE (run_id, name, nth)
+) STRICT, WITHOUT ROWID;
+"""
+
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
@@ -300,5 +328,6 @@ MIGRATIONS = (
         ";\n".join((LIMITS, OPERATORS, FINGERPRINT, EDGES, MARKS, RESULTS)),
     ),
     Migration(4, "schedules, fires, leaders, backfills", SCHEDULES),
+    Migration(5, "runs, steps, waits by a rule", RUNS),
 )
 NEWEST = MIGRATIONS[-1].number

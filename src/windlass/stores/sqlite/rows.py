@@ -17,6 +17,7 @@ from windlass.model.jobs import (
     Job,
     JobRequest,
     Reason,
+    RunKind,
     State,
 )
 from windlass.model.workers import WorkerRow
@@ -97,6 +98,7 @@ def insert_row(request: JobRequest, now: int) -> tuple[Any, ...]:
         request.limits,
         request.fingerprint,
         request.upstream,
+        request.kind,
     )
 
 
@@ -139,6 +141,7 @@ def job_from_row(row: Row) -> Job:
         fingerprint=row[27],
         upstream=row[28],
         result_until=_instant(row[29]),
+        kind=None if row[30] is None else RunKind(row[30]),
     )
 
 

@@ -6,12 +6,12 @@ statement makes, ``index`` which one it needs to stay fast with millions of rows
 
 # -- enqueue -----------------------------------------------------------------
 
-# Edge: -> queued | scheduled.
+# Edge: -> queued | scheduled | waiting.
 INSERT_JOB = """
 INSERT INTO windlass_jobs (id, task, queue, state, reason, priority, created_at, due_at,
                            expires_at, unique_key, retry_of, payload, headers, lane, limits,
-                           fingerprint, upstream)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                           fingerprint, upstream, kind)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
 """
 
@@ -61,14 +61,23 @@ SELECT -priority, due_at, id, seq, fence + 1, attempt + 1, failures, task, queue
  LIMIT ?
 """
 
-# Index: windlass_jobs_in_lanes; no more rows than the fleet has slots.
+# What runs, and the runs that have begun and left their lane.  Indexes: windlass_jobs_in_lanes,
+# no more rows than the fleet has slots; windlass_jobs_run_lanes, no more than the limits let begin.
 COUNT_IN_LANES = """
 SELECT limits, count(*) FROM windlass_jobs
  WHERE state = 'running' AND lane IS NOT NULL
  GROUP BY lane
+UNION ALL
+SELECT limits, count(*) FROM windlass_jobs
+ WHERE run_lane IS NOT NULL AND ended_at IS NULL
+ GROUP BY run_lane
 """
 
-LIST_IN_LANES = "SELECT id, limits FROM windlass_jobs WHERE state = 'running' AND lane IS NOT NULL"
+LIST_IN_LANES = """
+SELECT id, limits FROM windlass_jobs WHERE state = 'running' AND lane IS NOT NULL
+UNION ALL
+SELECT id, limits FROM windlass_jobs WHERE run_lane IS NOT NULL AND ended_at IS NULL
+"""
 
 FIND_PACE = "SELECT name, key, full_at_us FROM windlass_paces WHERE name = ? AND key = ?"
 
@@ -280,7 +289,7 @@ RETURNING queue
 JOB_COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, losses, fence, worker,
        payload, result, error, error_type, unique_key, retry_of, created_at, due_at, expires_at,
        started_at, ended_at, resolved_at, headers, lane, limits, held_by,
-       fingerprint, upstream, result_until"""
+       fingerprint, upstream, result_until, kind"""
 
 GET_JOB = f"SELECT {JOB_COLUMNS} FROM windlass_jobs WHERE id = :id"  # noqa: S608
 
@@ -292,17 +301,30 @@ SELECT id, task, state, reason, result, error, CASE WHEN result IS NULL THEN res
  WHERE id = ? AND ended_at IS NOT NULL
 """
 
+_FITS = """(:states IS NULL OR state IN (SELECT value FROM json_each(:states)))
+   AND (:task IS NULL OR task = :task)
+   AND (:queue IS NULL OR queue = :queue)
+   AND (:error_type IS NULL OR error_type = :error_type)
+   AND (NOT :unresolved OR (state = 'failed' AND resolved_at IS NULL))
+   AND (NOT :by_fingerprint OR fingerprint IS :fingerprint)"""
+
 # Index: the unique one on id, read backwards.
 LIST_JOBS = f"""
 SELECT {JOB_COLUMNS}
   FROM windlass_jobs
  WHERE (:before IS NULL OR id < :before)
-   AND (:states IS NULL OR state IN (SELECT value FROM json_each(:states)))
-   AND (:task IS NULL OR task = :task)
-   AND (:queue IS NULL OR queue = :queue)
-   AND (:error_type IS NULL OR error_type = :error_type)
-   AND (NOT :unresolved OR (state = 'failed' AND resolved_at IS NULL))
-   AND (NOT :by_fingerprint OR fingerprint IS :fingerprint)
+   AND {_FITS}
+ ORDER BY id DESC
+ LIMIT :limit
+"""  # noqa: S608
+
+# Index: windlass_jobs_runs, read backwards.
+LIST_RUNS = f"""
+SELECT {JOB_COLUMNS}
+  FROM windlass_jobs
+ WHERE (:before IS NULL OR id < :before)
+   AND kind IS NOT NULL AND kind IN (SELECT value FROM json_each(:kinds))
+   AND {_FITS}
  ORDER BY id DESC
  LIMIT :limit
 """  # noqa: S608

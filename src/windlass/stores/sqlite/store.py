@@ -42,12 +42,12 @@ from windlass.model.workers import Lease, Swept, WorkerInfo, WorkerRow
 from windlass.ports import Bell, Clock
 from windlass.stores.bell import Alarm
 from windlass.stores.claims import due_after, due_from
-from windlass.stores.sqlite import edge_sql, hold_sql, progress, sql
+from windlass.stores.sqlite import edge_sql, hold_sql, progress, runs, sql, wait_sql
 from windlass.stores.sqlite.bells import Switchboard
 from windlass.stores.sqlite.claiming import Claiming, paces_of
 from windlass.stores.sqlite.connection import migrate, open_connection, translated
 from windlass.stores.sqlite.copies import is_open_twice
-from windlass.stores.sqlite.edges import advance, continue_as, insert_linked
+from windlass.stores.sqlite.edges import advance, continue_as, insert_linked, is_linked
 from windlass.stores.sqlite.inserting import insert_one
 from windlass.stores.sqlite.marks import DELETE_MARKS, insert_once
 from windlass.stores.sqlite.rows import (
@@ -103,6 +103,7 @@ class SqliteStore:
         self._swept_at = 0
         self._last_place: Place = PLAIN  # whose turn it was in the last claim
         self._alarm = Alarm(lambda topic: self._switchboard.ring_here([topic]))
+        self.runs = runs.SqliteRuns(self._scan)
         self.schedules = SqliteSchedules(self._write, self._read, self._now)
 
     @property
@@ -284,10 +285,12 @@ class SqliteStore:
     async def jobs(self, where: JobFilter, *, limit: int, before: JobId | None = None) -> list[Job]:
         """List jobs, newest id first; ``before`` pages on from the last id of a page."""
         states = None if where.states is None else msgspec.json.encode(where.states).decode()
+        kinds = None if where.kinds is None else msgspec.json.encode(where.kinds).decode()
         rows = await self._scan(
-            sql.LIST_JOBS,
+            sql.LIST_JOBS if kinds is None else sql.LIST_RUNS,
             before=before,
             states=states,
+            kinds=kinds,
             task=where.task,
             queue=where.queue,
             error_type=where.error_type,
@@ -384,9 +387,9 @@ class SqliteStore:
 
 
 def _insert(requests: Sequence[JobRequest], transaction: Transaction) -> list[JobId]:
-    if len(requests) == 1 and not requests[0].after and requests[0].once is None:
-        return [insert_one(requests[0], transaction)]
-    if any(request.after for request in requests):
+    if len(requests) == 1 and not is_linked(requests[0]):
+        return [insert_once(requests[0], transaction)]
+    if any(map(is_linked, requests)):
         return insert_linked(requests, transaction)
     if any(request.once is not None for request in requests):
         return [insert_once(request, transaction) for request in requests]
@@ -405,7 +408,7 @@ def _settle(transitions: Sequence[Transition], transaction: Transaction) -> list
 def _settle_one(step: Transition, transaction: Transaction) -> bool:
     if (step.before, step.after) not in SETTLE_MOVES:
         return False
-    if step.children:
+    if step.after_children:
         # Where a cancel was asked for, it is cancelled, and no child is made.
         off = with_(step, after=State.CANCELLED, reason=None, children=(), after_children=())
         return continue_as(step, transaction) or _end_if_asked(off, transaction)
@@ -551,6 +554,8 @@ def _lift(hold_id: HoldId, transaction: Transaction) -> bool:
 def _delete(ids: Sequence[tuple[JobId]], transaction: Transaction) -> None:
     transaction.executemany(sql.DELETE_EVENTS, ids)
     transaction.executemany(edge_sql.DELETE_EDGES, ids)
+    transaction.executemany(wait_sql.DELETE_WAIT, ids)
+    transaction.executemany(runs.DELETE_STEP, ids)
     transaction.executemany(progress.DELETE_PROGRESS, ids)
     transaction.executemany(sql.DELETE_JOB, ids)
 
