@@ -17,7 +17,7 @@ FIND_CHILDREN = "SELECT DISTINCT child_id FROM windlass_edges WHERE parent_id = 
 CONTINUE_JOB = """
 UPDATE windlass_jobs
    SET state = 'waiting', reason = 'children', worker = NULL, upstream = 0,
-       attempt = :attempt, failures = :failures,
+       attempt = :attempt, failures = :failures, expires_at = NULL,
        run_lane = CASE WHEN kind IS NOT NULL THEN coalesce(lane, run_lane) END,
        lane = CASE WHEN kind IS NULL THEN lane END
  WHERE id = :id AND state = 'running' AND fence = :fence
@@ -53,7 +53,7 @@ LIST_INPUTS = """
 SELECT edge.parent_id, parent.task, edge.slot, edge.position, parent.result,
        CASE WHEN parent.result IS NULL THEN parent.result_until END
   FROM windlass_edges AS edge JOIN windlass_jobs AS parent ON parent.id = edge.parent_id
- WHERE edge.child_id = :id
+ WHERE edge.child_id = :id AND edge.slot IS NOT NULL
  ORDER BY edge.place
 """
 

@@ -329,6 +329,18 @@ SELECT {JOB_COLUMNS}
  LIMIT :limit
 """  # noqa: S608
 
+# Index: that of windlass_steps on its runs.
+LIST_STEP_JOBS = f"""
+SELECT {JOB_COLUMNS}
+  FROM windlass_jobs
+ WHERE id IN (SELECT job_id FROM windlass_steps WHERE run_id = :run)
+   AND (:before IS NULL OR id < :before)
+   AND (:kinds IS NULL OR kind IN (SELECT value FROM json_each(:kinds)))
+   AND {_FITS}
+ ORDER BY id DESC
+ LIMIT :limit
+"""  # noqa: S608
+
 COUNT_JOBS = "SELECT queue, state, count(*) FROM windlass_jobs GROUP BY queue, state"
 
 GROUP_BACKLOG = """

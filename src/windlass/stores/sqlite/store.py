@@ -286,8 +286,10 @@ class SqliteStore:
         """List jobs, newest id first; ``before`` pages on from the last id of a page."""
         states = None if where.states is None else msgspec.json.encode(where.states).decode()
         kinds = None if where.kinds is None else msgspec.json.encode(where.kinds).decode()
+        of_kinds = sql.LIST_JOBS if kinds is None else sql.LIST_RUNS
         rows = await self._scan(
-            sql.LIST_JOBS if kinds is None else sql.LIST_RUNS,
+            of_kinds if where.run is None else sql.LIST_STEP_JOBS,
+            run=where.run,
             before=before,
             states=states,
             kinds=kinds,
