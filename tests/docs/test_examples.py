@@ -22,6 +22,7 @@ PAGES: dict[str, str | tuple[str, ...] | None] = {
     "README.md": "jobs:app",
     "docs/celery-drain.md": ("shop:app", "parcels:app"),
     "docs/composition.md": "press:app",
+    "docs/dags.md": "mill:app",
     "docs/django.md": None,  # it starts its worker itself
     "docs/fastapi.md": "parcels:app",
     "docs/flask.md": "work:app",
