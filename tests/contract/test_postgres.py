@@ -44,7 +44,8 @@ $$
 CLEAR = """
 TRUNCATE windlass_jobs, windlass_workers, windlass_events, windlass_paces, windlass_holds,
          windlass_edges, windlass_marks, windlass_progress, windlass_schedules, windlass_fires,
-         windlass_leaders, windlass_backfills, windlass_backfill_items
+         windlass_leaders, windlass_backfills, windlass_backfill_items, windlass_waits,
+         windlass_steps
 """
 
 

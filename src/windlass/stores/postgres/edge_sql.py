@@ -10,19 +10,36 @@ ON CONFLICT DO NOTHING
 RETURNING child_id
 """
 
-# Edge: running -> waiting; or -> cancelled, where that was asked for.  Returns which.
+# Edge: running -> waiting; or -> cancelled, where that was asked for.  Returns which.  A run leaves
+# its lane: nothing that waits for a lane may keep it from its end.
 CONTINUE_JOB = """
 UPDATE windlass_jobs
    SET state = CASE WHEN reason = 'cancel_requested' THEN 'cancelled' ELSE 'waiting' END,
        ended_at = CASE WHEN reason = 'cancel_requested' THEN now() END,
        reason = CASE WHEN reason = 'cancel_requested' THEN NULL ELSE 'children' END,
        upstream = CASE WHEN reason = 'cancel_requested' THEN upstream ELSE $3 END,
-       worker = NULL
+       run_lane = CASE WHEN kind IS NOT NULL THEN coalesce(lane, run_lane) END,
+       lane = CASE WHEN kind IS NULL OR reason = 'cancel_requested' THEN lane END,
+       attempt = $4, failures = $5, worker = NULL
  WHERE id = $1 AND state = 'running' AND fence = $2
 RETURNING state
 """
 
-NEXT_PLACE = "SELECT coalesce(max(place) + 1, 0) FROM windlass_edges WHERE child_id = $1"
+# Where one job stands for several that were to be inserted.
+EXPECT_PARENTS = "UPDATE windlass_jobs SET upstream = $2 WHERE id = $1"
+
+# A job that goes on awaits only these of the jobs for which it waited before.  Returns to which
+# of them it has an edge, and the place of the next edge.
+TURN_EDGES = """
+WITH turned AS (
+    UPDATE windlass_edges SET awaited = NOT awaited
+     WHERE child_id = $1 AND awaited <> (parent_id = ANY ($2::text[]))
+)
+SELECT coalesce(array_agg(parent_id) FILTER (WHERE parent_id = ANY ($2)), '{}'),
+       coalesce(max(place) + 1, 0)
+  FROM windlass_edges
+ WHERE child_id = $1
+"""
 
 # Whoever settles one of these from now on looks for its children.
 MARK_PARENTS = """
@@ -31,17 +48,29 @@ UPDATE windlass_jobs SET downstream = true
 RETURNING id
 """
 
+# Whether others wait by a rule; and for a success, as far as that is asked.  A statement of its
+# own, after the ends: whoever adds an edge meanwhile waits for us, or has committed before.
 FIND_ENDED_PARENTS = """
-SELECT id, task, state, error_type FROM windlass_jobs
+SELECT id, task, state, error_type, CASE WHEN error_type = $2 THEN error END,
+       NOT $3::bool OR EXISTS (
+           SELECT 1 FROM windlass_edges AS edge JOIN windlass_jobs AS child
+               ON child.id = edge.child_id
+            WHERE edge.parent_id = ended.id AND edge.awaited
+              AND child.state = 'waiting' AND child.upstream > 0),
+       EXISTS (SELECT 1 FROM windlass_edges AS edge JOIN windlass_waits AS wait
+                   ON wait.job_id = edge.child_id
+                WHERE edge.parent_id = ended.id)
+  FROM windlass_jobs AS ended
  WHERE id = ANY ($1::text[]) AND downstream IS NOT NULL AND ended_at IS NOT NULL
 """
 
-# Edge: waiting -> waiting | scheduled | queued.  Index: windlass_edges_parent, primary key.
+# Edge: waiting -> waiting | scheduled | queued.  Who waits by a rule has no ``upstream`` left, and
+# is not touched.  Index: windlass_edges_parent, primary key.
 LET_GO = """
 WITH freed AS MATERIALIZED (
     SELECT child_id, count(*)::int AS parents
       FROM (SELECT DISTINCT child_id, parent_id FROM windlass_edges
-             WHERE parent_id = ANY ($1::text[])
+             WHERE parent_id = ANY ($1::text[]) AND awaited
                AND ($2::text[] IS NULL OR child_id = ANY ($2))) AS edge
      GROUP BY child_id
      ORDER BY child_id
@@ -57,16 +86,22 @@ UPDATE windlass_jobs AS job
 RETURNING job.state, job.queue
 """
 
-# Edge: waiting -> failed | cancelled, all the way down.  Index: windlass_edges_parent.
+# Edge: waiting -> failed | cancelled, all the way down, as far as successes are waited for: who
+# waits by a rule is told of these ends afterwards.  Index: windlass_edges_parent, primary key.
 GIVE_UP = """
 WITH RECURSIVE doomed (id, after, error) AS (
     SELECT edge.child_id, bad.after, bad.error
       FROM unnest($1::text[], $2::text[], $3::bytea[]) AS bad (id, after, error)
       JOIN windlass_edges AS edge ON edge.parent_id = bad.id
-     WHERE $4::text[] IS NULL OR edge.child_id = ANY ($4)
+     WHERE edge.awaited AND ($4::text[] IS NULL OR edge.child_id = ANY ($4))
+       AND (SELECT state = 'waiting' AND upstream > 0
+              FROM windlass_jobs WHERE id = edge.child_id)
      UNION
     SELECT edge.child_id, doomed.after, doomed.error
       FROM doomed JOIN windlass_edges AS edge ON edge.parent_id = doomed.id
+     WHERE edge.awaited
+       AND (SELECT state = 'waiting' AND upstream > 0
+              FROM windlass_jobs WHERE id = edge.child_id)
 ), once AS MATERIALIZED (
     SELECT DISTINCT ON (id) id, after, error FROM doomed ORDER BY id, after, error
 )
@@ -74,8 +109,8 @@ UPDATE windlass_jobs AS job
    SET state = once.after, reason = CASE once.after WHEN 'failed' THEN 'upstream' END,
        ended_at = now(), error = once.error, error_type = $5
   FROM once
- WHERE job.id = once.id AND job.state = 'waiting'
-RETURNING job.id, once.error
+ WHERE job.id = once.id AND job.state = 'waiting' AND job.upstream > 0
+RETURNING job.id, once.error, job.downstream IS NOT NULL
 """
 
 LIST_INPUTS = """

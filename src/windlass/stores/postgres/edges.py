@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 
-from windlass.core.lifecycle import UPSTREAM_FAILED, encode_error, upstream_error
+from msgspec.structs import replace as with_
+
 from windlass.errors import JobNotFound
-from windlass.model.jobs import JobId, JobRequest, State
+from windlass.model.jobs import Edge, JobId, JobRequest, Rule, State
 from windlass.model.outcomes import Transition
-from windlass.model.topics import CLOCK, DONE, queue_topic
-from windlass.stores.postgres import edge_sql, sql
+from windlass.model.topics import DONE
+from windlass.stores.postgres import edge_sql, sql, wait_sql
 from windlass.stores.postgres.connection import Connection
-from windlass.stores.postgres.events import write_events
 from windlass.stores.postgres.rows import Row, insert_columns
+from windlass.stores.postgres.runs import add_steps
+from windlass.stores.postgres.telling import advance
 
 
 async def insert_keyed(connection: Connection, requests: Sequence[JobRequest]) -> list[JobId]:
@@ -23,6 +25,8 @@ async def insert_keyed(connection: Connection, requests: Sequence[JobRequest]) -
             rows = await connection.fetch(sql.FIND_HOLDERS, list(ids), list(tasks), list(keys))
             # A holder may end between the insert and the look: then there is room.
             missing = [r for r, [holder] in zip(requests, rows, strict=True) if holder is None]
+        new = [r for r, [holder] in zip(requests, rows, strict=True) if holder == r.id]
+        await add_steps(connection, new)
     return [holder for (holder,) in rows]
 
 
@@ -34,46 +38,78 @@ async def insert_linked(connection: Connection, requests: Sequence[JobRequest]) 
     async with connection.transaction():
         stored = await insert_keyed(connection, requests)
         stands = {request.id: job_id for request, job_id in zip(requests, stored, strict=True)}
-        edges = [
-            (request.id, place, stands.get(edge.parent, edge.parent), edge.slot, edge.position)
+        after = {
+            request.id: [with_(e, parent=stands.get(e.parent, e.parent)) for e in request.after]
             for request in requests
             if stands[request.id] == request.id
-            for place, edge in enumerate(request.after)
-        ]
-        await _add(connection, edges)
+        }
+        rows = [row for child, edges in after.items() for row in _rows_of(child, edges)]
+        new, parents = await _add(connection, rows)
+        rules = {request.id: request.rule for request in requests if request.id in new}
+        await _keep_waits(
+            connection,
+            [
+                (child, rule, len({edge.parent for edge in after[child]}))
+                for child, rule in sorted(rules.items())
+                if rule is not None
+            ],
+        )
+        if parents:
+            await advance(connection, parents, sorted(new))
     return stored
 
 
 async def continue_as(connection: Connection, step: Transition) -> bool:
-    """Have a job that runs wait for jobs of its own, which are inserted with it."""
+    """Have a job that runs wait for others, some of which may be inserted with it."""
     async with connection.transaction():
-        ends = sorted({edge.parent for edge in step.after_children})
-        facts = (step.job_id, step.fence, len(ends))
+        ends = {edge.parent for edge in step.after_children}
+        upstream = 0 if step.rule is not None else len(ends)
+        facts = step.job_id, step.fence, upstream, step.attempt, step.failures
         state = await connection.fetchval(edge_sql.CONTINUE_JOB, *facts)
         if state == State.CANCELLED:
             await connection.execute(sql.NOTIFY, [DONE])
             await advance(connection, [step.job_id])
         if state != State.WAITING:
             return state is not None
-        stored = await insert_linked(connection, step.children)
+        stored = await insert_linked(connection, step.children) if step.children else []
         stands = {child.id: job_id for child, job_id in zip(step.children, stored, strict=True)}
-        place = await connection.fetchval(edge_sql.NEXT_PLACE, step.job_id)
-        edges = [
-            (step.job_id, n, stands[edge.parent], edge.slot, edge.position)
-            for n, edge in enumerate(step.after_children, place)
-        ]
-        await _add(connection, edges)
+        edges = [with_(e, parent=stands.get(e.parent, e.parent)) for e in step.after_children]
+        parents = sorted({edge.parent for edge in edges})
+        if step.rule is not None:
+            await _wait_by(connection, step.job_id, step.rule, edges, parents)
+        else:
+            if len(parents) != upstream:
+                await connection.execute(edge_sql.EXPECT_PARENTS, step.job_id, len(parents))
+            [[_, place]] = await connection.fetch(edge_sql.TURN_EDGES, step.job_id, [])
+            await _add(connection, _rows_of(step.job_id, edges, place))
+        await advance(connection, parents, [step.job_id])
     return True
 
 
-async def _add(connection: Connection, edges: Sequence[Row]) -> None:
-    """Have jobs wait for others, or go on where those have ended already.
+async def _wait_by(
+    connection: Connection, child: JobId, rule: Rule, edges: Sequence[Edge], parents: list[JobId]
+) -> None:
+    """Have a job wait by a rule, anew if it did before, for jobs new to it and for others."""
+    [[known, place]] = await connection.fetch(edge_sql.TURN_EDGES, child, parents)
+    known = set(known)
+    added = [edge for edge in edges if edge.parent not in known]
+    await _add(connection, _rows_of(child, added, place))
+    await _keep_waits(connection, [(child, rule, len(parents))])
+
+
+def _rows_of(child: JobId, edges: Sequence[Edge], first: int = 0) -> list[Row]:
+    """Return edges as ``ADD_EDGES`` takes them.  first: the place of the first of them."""
+    return [(child, n, e.parent, e.slot, e.position) for n, e in enumerate(edges, first)]
+
+
+async def _add(connection: Connection, edges: Sequence[Row]) -> tuple[set[JobId], list[JobId]]:
+    """Have jobs wait for others; return which of the jobs are new, and for whom these wait.
 
     edges:  child, place, parent, slot, position; one that was added before changes nothing.
     Raises: JobNotFound, for a parent that does not exist.
     """
     if not edges:
-        return
+        return set(), []
     new = await connection.fetch(edge_sql.ADD_EDGES, *map(list, zip(*edges, strict=True)))
     children = {child for (child,) in new}
     parents = sorted({parent for child, _, parent, *_ in edges if child in children})
@@ -81,38 +117,10 @@ async def _add(connection: Connection, edges: Sequence[Row]) -> None:
     for parent in parents:
         if parent not in marked:
             raise JobNotFound(parent)
-    await advance(connection, parents, sorted(children))
+    return children, parents
 
 
-async def advance(
-    connection: Connection, ids: Sequence[JobId], children: Sequence[JobId] | None = None
-) -> None:
-    """Let go, or give up, what waits for those of the jobs which have ended.
-
-    children: only these; None: all that wait.
-    """
-    ended = await connection.fetch(edge_sql.FIND_ENDED_PARENTS, list(ids))
-    good = sorted(row[0] for row in ended if row[2] == State.SUCCEEDED)
-    topics: set[str] = set()
-    if good:
-        for state, queue in await connection.fetch(edge_sql.LET_GO, good, children):
-            if state != State.WAITING:
-                topics.add(queue_topic(queue) if state == State.QUEUED else CLOCK)
-    bad = [row for row in ended if row[2] != State.SUCCEEDED]
-    if bad and await _give_up(connection, bad, children):
-        topics.add(DONE)
-    if topics:
-        await connection.execute(sql.NOTIFY, sorted(topics))
-
-
-async def _give_up(
-    connection: Connection, ended: Sequence[Row], children: Sequence[JobId] | None
-) -> bool:
-    errors = [encode_error(upstream_error(row[0], row[1], State(row[2]), row[3])) for row in ended]
-    after = [State.CANCELLED if row[2] == State.CANCELLED else State.FAILED for row in ended]
-    ids = [row[0] for row in ended]
-    facts = (ids, after, errors, children, UPSTREAM_FAILED)
-    given_up = await connection.fetch(edge_sql.GIVE_UP, *facts)
-    acts = [(job_id, State.WAITING, None, None, error) for job_id, error in given_up]
-    await write_events(connection, acts)
-    return bool(given_up)
+async def _keep_waits(connection: Connection, waits: Sequence[Row]) -> None:
+    """Keep how jobs wait by a rule: job, rule, how many it waits for."""
+    if waits:
+        await connection.execute(wait_sql.KEEP_WAITS, *map(list, zip(*waits, strict=True)))

@@ -19,7 +19,7 @@ from windlass.model.topics import CLOCK
 from windlass.stores.postgres import sql
 from windlass.stores.postgres.connection import Connection
 from windlass.stores.postgres.edges import insert_keyed
-from windlass.stores.postgres.rows import insert_columns
+from windlass.stores.postgres.rows import insert_columns, is_keyed
 
 Known = dict[tuple[str, str], tuple[Mark, Standing | None]]  # by name and key
 
@@ -86,7 +86,7 @@ async def insert_any(connection: Connection, requests: Sequence[JobRequest]) -> 
     """Insert jobs that wait for no others, within a transaction; return who stands for each."""
     if any(request.once is not None for request in requests):
         return await insert_once(connection, requests)
-    if any(request.unique_key is not None for request in requests):
+    if any(map(is_keyed, requests)):
         return await insert_keyed(connection, requests)
     await connection.fetch(sql.INSERT_JOBS, *insert_columns(requests))
     return [request.id for request in requests]

@@ -327,6 +327,39 @@ CREATE TABLE windlass_backfill_items (
 );
 """
 
+RUNS = """
+ALTER TABLE windlass_jobs ADD COLUMN kind text COLLATE "C", ADD COLUMN run_lane text COLLATE "C";
+CREATE INDEX windlass_jobs_runs ON windlass_jobs (id) WHERE kind IS NOT NULL;
+-- A run that has begun leaves its lane, and counts for its limits until it has ended.
+CREATE INDEX windlass_jobs_run_lanes ON windlass_jobs (run_lane)
+    WHERE run_lane IS NOT NULL AND ended_at IS NULL;
+
+-- A job that goes on may wait for others than before: then these edges are only remembered.
+ALTER TABLE windlass_edges ADD COLUMN awaited boolean NOT NULL DEFAULT true;
+
+CREATE TABLE windlass_waits (
+    job_id    text COLLATE "C" PRIMARY KEY,
+    rule      text COLLATE "C" NOT NULL,
+    parents   integer NOT NULL,
+    succeeded integer NOT NULL DEFAULT 0,
+    failed    integer NOT NULL DEFAULT 0,
+    cancelled integer NOT NULL DEFAULT 0,
+    skipped   integer NOT NULL DEFAULT 0
+);
+-- Each batch of ends writes the row of a large wait anew: room for that beside it.
+ALTER TABLE windlass_waits SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05,
+    autovacuum_vacuum_cost_delay = 0);
+
+CREATE TABLE windlass_steps (
+    job_id text COLLATE "C" PRIMARY KEY,
+    run_id text COLLATE "C" NOT NULL,
+    name   text COLLATE "C" NOT NULL,
+    nth    integer NOT NULL,
+    print  text NOT NULL,
+    UNIQUE (run_id, name, nth)
+);
+"""
+
 MIGRATIONS = (
     Migration(1, "jobs, workers, events", FIRST),
     Migration(2, "headers of jobs", HEADERS),
@@ -336,5 +369,6 @@ MIGRATIONS = (
         ";\n".join((LIMITS, OPERATORS, FINGERPRINT, EDGES, MARKS, RESULTS)),
     ),
     Migration(4, "schedules, fires, leaders, backfills", SCHEDULES),
+    Migration(5, "runs, steps, waits by a rule", RUNS),
 )
 NEWEST = MIGRATIONS[-1].number

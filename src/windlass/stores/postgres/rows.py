@@ -6,7 +6,16 @@ from typing import Any
 import msgspec
 
 from windlass.model.holds import Hold
-from windlass.model.jobs import DeadLetters, Event, Finished, Job, JobRequest, Reason, State
+from windlass.model.jobs import (
+    DeadLetters,
+    Event,
+    Finished,
+    Job,
+    JobRequest,
+    Reason,
+    RunKind,
+    State,
+)
 from windlass.model.outcomes import Transition
 from windlass.model.workers import WorkerRow
 
@@ -33,6 +42,7 @@ def insert_columns(requests: Sequence[JobRequest]) -> list[list[Any]]:
         [request.fingerprint for request in requests],
         [request.upstream for request in requests],
         [request.early_s for request in requests],
+        [request.kind for request in requests],
     ]
 
 
@@ -50,6 +60,15 @@ def is_plain(request: JobRequest) -> bool:
         and request.lane is None
         and not request.after
         and request.once is None
+        and request.kind is None
+        and request.step is None
+    )
+
+
+def is_keyed(request: JobRequest) -> bool:
+    """Tell whether another job may stand for it, or more than its own row tells of it."""
+    return (
+        request.unique_key is not None or request.retry_of is not None or request.step is not None
     )
 
 
@@ -112,6 +131,7 @@ def insert_values(request: JobRequest) -> tuple[Any, ...]:
         request.lane,
         request.limits,
         request.fingerprint,
+        request.kind,
     )
 
 
@@ -166,6 +186,7 @@ def job_from_row(row: Row) -> Job:
         fingerprint=row[27],
         upstream=row[28],
         result_until=row[29],
+        kind=None if row[30] is None else RunKind(row[30]),
     )
 
 

@@ -14,16 +14,16 @@ INSERT_JOBS = """
 WITH new AS (
     INSERT INTO windlass_jobs (id, task, queue, state, reason, priority, created_at, due_at,
                                expires_at, unique_key, retry_of, payload, headers, lane, limits,
-                               fingerprint, upstream)
+                               fingerprint, upstream, kind)
     SELECT id, task, queue,
            CASE WHEN upstream IS NOT NULL THEN 'waiting' WHEN is_due THEN 'queued'
                 ELSE 'scheduled' END,
            CASE WHEN upstream IS NOT NULL THEN 'upstream' WHEN is_due THEN NULL
                 ELSE 'delay' END,
            priority, now(), due_at, expires_at, unique_key, retry_of, payload, headers, lane,
-           limits, fingerprint, upstream
+           limits, fingerprint, upstream, kind
       FROM (SELECT id, task, queue, priority, unique_key, retry_of, payload, headers, lane,
-                   limits, fingerprint, upstream,
+                   limits, fingerprint, upstream, kind,
                    coalesce(run_at, now() + make_interval(secs => delay_s)) AS due_at,
                    coalesce(run_at, now() + make_interval(secs => delay_s))
                        <= now() + make_interval(secs => early_s) AS is_due,
@@ -31,10 +31,10 @@ WITH new AS (
               FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::float8[],
                           $6::timestamptz[], $7::float8[], $8::timestamptz[], $9::text[],
                           $10::text[], $11::bytea[], $12::bytea[], $13::text[], $14::text[],
-                          $15::int[], $16::int[], $17::float8[])
+                          $15::int[], $16::int[], $17::float8[], $18::text[])
                 AS request (id, task, queue, priority, delay_s, run_at, expires_s, expires_at,
                             unique_key, retry_of, payload, headers, lane, limits,
-                            fingerprint, upstream, early_s)) AS due
+                            fingerprint, upstream, early_s, kind)) AS due
     ON CONFLICT DO NOTHING
     RETURNING queue, state, retry_of
 ), resolved AS (
@@ -92,12 +92,12 @@ INSERT_JOB = """
 WITH new AS (
     INSERT INTO windlass_jobs (id, task, queue, state, reason, priority, created_at, due_at,
                                expires_at, unique_key, payload, headers, lane, limits,
-                               fingerprint)
+                               fingerprint, kind)
     SELECT $1, $2, $3,
            CASE WHEN due_at <= now() THEN 'queued' ELSE 'scheduled' END,
            CASE WHEN due_at <= now() THEN NULL ELSE 'delay' END,
            $4, now(), due_at, coalesce($8, now() + make_interval(secs => $7)), $9, $10,
-           $11, $12, $13, $14
+           $11, $12, $13, $14, $15
       FROM (SELECT coalesce($6::timestamptz, now() + make_interval(secs => $5)) AS due_at) AS due
     ON CONFLICT DO NOTHING
     RETURNING queue, state
@@ -251,14 +251,20 @@ WITH RECURSIVE found (lane, limits) AS (
 SELECT lane, limits FROM found WHERE $3::text IS NULL OR lane <= $3 LIMIT $4
 """
 
-# Index: windlass_jobs_in_lanes; no more rows than the fleet has slots.
-COUNT_IN_LANES = """
-SELECT min(limits), count(*) FROM windlass_jobs
- WHERE state = 'running' AND lane IS NOT NULL
- GROUP BY lane
+# What counts for the limits of its lane: what runs in it, and a run that has left it and has not
+# ended.  Indexes: windlass_jobs_in_lanes, windlass_jobs_run_lanes; no more rows than the fleet
+# has slots, and begun runs.
+IN_LANES = """
+SELECT id, limits, lane FROM windlass_jobs WHERE state = 'running' AND lane IS NOT NULL
+ UNION ALL
+SELECT id, limits, run_lane FROM windlass_jobs WHERE run_lane IS NOT NULL AND ended_at IS NULL
 """
 
-LIST_IN_LANES = "SELECT id, limits FROM windlass_jobs WHERE state = 'running' AND lane IS NOT NULL"
+COUNT_IN_LANES = f"""
+SELECT min(limits), count(*) FROM ({IN_LANES}) AS counted GROUP BY lane
+"""  # noqa: S608
+
+LIST_IN_LANES = f"SELECT id, limits FROM ({IN_LANES}) AS counted"  # noqa: S608
 
 FIND_PACES = """
 SELECT pace.name, pace.key, pace.full_at_us
@@ -547,23 +553,35 @@ NOTIFY = "SELECT pg_notify('windlass', topic) FROM unnest($1::text[]) AS topics 
 JOB_COLUMNS = """id, task, queue, state, reason, priority, attempt, failures, losses, fence, worker,
        payload, result, error, error_type, unique_key, retry_of, created_at, due_at, expires_at,
        started_at, ended_at, resolved_at, headers, lane, limits, held_by,
-       fingerprint, upstream, result_until"""
+       fingerprint, upstream, result_until, kind"""
 
 FIND_CALL = "SELECT task, payload FROM windlass_jobs WHERE id = $1"
 
 GET_JOB = f"SELECT {JOB_COLUMNS} FROM windlass_jobs WHERE id = $1"  # noqa: S608
 
-# Index: the primary key, read backwards.
-LIST_JOBS = f"""
-SELECT {JOB_COLUMNS}
-  FROM windlass_jobs
- WHERE ($1::text IS NULL OR id < $1)
+NARROWED = """($1::text IS NULL OR id < $1)
    AND ($2::text[] IS NULL OR state = ANY ($2))
    AND ($3::text IS NULL OR task = $3)
    AND ($4::text IS NULL OR queue = $4)
    AND ($5::text IS NULL OR error_type = $5)
    AND (NOT $6::bool OR (state = 'failed' AND resolved_at IS NULL))
-   AND (NOT $8::bool OR fingerprint IS NOT DISTINCT FROM $9::int)
+   AND (NOT $8::bool OR fingerprint IS NOT DISTINCT FROM $9::int)"""
+
+# Index: the primary key, read backwards.
+LIST_JOBS = f"""
+SELECT {JOB_COLUMNS}
+  FROM windlass_jobs
+ WHERE {NARROWED}
+ ORDER BY id DESC
+ LIMIT $7
+"""  # noqa: S608
+
+# Index: windlass_jobs_runs, read backwards.
+LIST_RUNS = f"""
+SELECT {JOB_COLUMNS}
+  FROM windlass_jobs
+ WHERE {NARROWED}
+   AND kind IS NOT NULL AND kind = ANY ($10::text[])
  ORDER BY id DESC
  LIMIT $7
 """  # noqa: S608
@@ -620,6 +638,10 @@ WITH old AS MATERIALIZED (
     DELETE FROM windlass_events USING old WHERE job_id = old.id
 ), loosened AS (
     DELETE FROM windlass_edges USING old WHERE child_id = old.id
+), waited AS (
+    DELETE FROM windlass_waits USING old WHERE job_id = old.id
+), listed AS (
+    DELETE FROM windlass_steps USING old WHERE job_id = old.id
 ), gone AS (
     DELETE FROM windlass_jobs AS job USING old WHERE job.id = old.id RETURNING 1
 )
@@ -645,6 +667,10 @@ WITH gone AS (
     DELETE FROM windlass_events USING gone WHERE job_id = gone.id
 ), loosened AS (
     DELETE FROM windlass_edges USING gone WHERE child_id = gone.id
+), waited AS (
+    DELETE FROM windlass_waits USING gone WHERE job_id = gone.id
+), listed AS (
+    DELETE FROM windlass_steps USING gone WHERE job_id = gone.id
 )
 SELECT count(*) FROM gone
 """

@@ -45,7 +45,7 @@ from windlass.stores.postgres import (
 )
 from windlass.stores.postgres.claiming import Claiming, paces_of
 from windlass.stores.postgres.connection import Connection, Pool
-from windlass.stores.postgres.edges import advance, continue_as, insert_keyed, insert_linked
+from windlass.stores.postgres.edges import continue_as, insert_keyed, insert_linked
 from windlass.stores.postgres.events import write_events
 from windlass.stores.postgres.listener import Listener
 from windlass.stores.postgres.marks import PRUNE_MARKS, insert_once
@@ -57,6 +57,7 @@ from windlass.stores.postgres.rows import (
     hold_from_row,
     insert_columns,
     insert_values,
+    is_keyed,
     is_of_one_task,
     is_plain,
     job_from_row,
@@ -66,7 +67,9 @@ from windlass.stores.postgres.rows import (
     settle_columns,
     worker_from_row,
 )
+from windlass.stores.postgres.runs import PostgresRuns
 from windlass.stores.postgres.schedules import PostgresSchedules
+from windlass.stores.postgres.telling import advance
 
 SECOND_US = 1_000_000
 SUSPECT_AGAIN_S = 0.4  # a silent worker is looked at again after this time
@@ -86,6 +89,7 @@ class PostgresStore:
         self._is_gated = False  # whether the last claim saw limits or holds
         self._last_place: Place = PLAIN  # whose turn it was in the last claim
         self._alarm = Alarm(self._listener.ring)
+        self.runs = PostgresRuns(self._pool)
         self.schedules = PostgresSchedules(self._pool)
 
     @property
@@ -149,7 +153,7 @@ class PostgresStore:
             return await self._pool.run(lambda connection: insert_linked(connection, requests))
         if any(request.once is not None for request in requests):
             return await self._pool.run(lambda connection: insert_once(connection, requests))
-        if any(request.unique_key is not None or request.retry_of for request in requests):
+        if any(map(is_keyed, requests)):
             return await self._pool.run(lambda connection: insert_keyed(connection, requests))
         # Only the same id can stand in the way, and then it is the same request again.
         if all(map(is_plain, requests)):
@@ -202,7 +206,7 @@ class PostgresStore:
                 again.append(position)
         # Locks are taken in the order of ids, so that two batches never wait for each other.
         order = [first[job_id] for job_id in sorted(first)]
-        for position in [p for p in order if transitions[p].children]:
+        for position in [p for p in order if transitions[p].after_children]:
             order.remove(position)
             go_on = partial(continue_as, step=transitions[position])
             applied[position] = await self._pool.run(go_on)
@@ -340,8 +344,9 @@ class PostgresStore:
 
     async def jobs(self, where: JobFilter, *, limit: int, before: JobId | None = None) -> list[Job]:
         """List jobs, newest id first; ``before`` pages on from the last id of a page."""
+        kinds = () if where.kinds is None else (list(where.kinds),)
         rows = await self._fetch(
-            sql.LIST_JOBS,
+            sql.LIST_JOBS if where.kinds is None else sql.LIST_RUNS,
             before,
             None if where.states is None else list(where.states),
             where.task,
@@ -351,6 +356,7 @@ class PostgresStore:
             limit,
             where.fingerprint is not UNSET,
             None if where.fingerprint is UNSET else where.fingerprint,
+            *kinds,
         )
         return [job_from_row(row) for row in rows]
 
