@@ -54,6 +54,8 @@ WindlassError
 │   ├── WouldDeadlock           a blocking call in the event loop that would have to serve it
 │   ├── NotInRun                what makes steps was called where there is no run
 │   ├── NotInAttempt            context() was called outside of a running task
+│   ├── NotInWorkflow           what only a workflow can do was called outside of one
+│   ├── RefusedInWorkflow       a workflow asked for what would not be the same again
 │   ├── NotInjected             a parameter which only an attempt fills was used in a plain call
 │   ├── ResultExpired           the job's result was kept for a time, which is over
 │   └── ResultTimeout           the job did not end within the time given
@@ -77,6 +79,8 @@ WindlassError
     ├── AttemptCancelled        an attempt was stopped by a cancel request
     ├── MiddlewareBroke         a middleware broke the rules of proceeding
     ├── DependencyBroke         a dependency did not yield exactly once
+    ├── WorkflowDiverged        a workflow's code asks for another step than it did before
+    ├── WorkflowStuck           a workflow waits for what no step will end
     └── ChildDied               the process that ran an attempt died under it
 
 Arguments are the facts; ``__str__`` makes the sentence, with the way out, so
@@ -98,6 +102,8 @@ from windlass.errors.attempts import (
     MiddlewareBroke,
     StepsFailed,
     UpstreamFailed,
+    WorkflowDiverged,
+    WorkflowStuck,
 )
 from windlass.errors.configuration import (
     AppNotConnected,
@@ -161,8 +167,10 @@ from windlass.errors.usage import (
     NotIncluded,
     NotInjected,
     NotInRun,
+    NotInWorkflow,
     NotSupported,
     PayloadTooLarge,
+    RefusedInWorkflow,
     ResultExpired,
     ResultTimeout,
     ScheduleNotFound,
@@ -220,12 +228,14 @@ __all__ = [
     "NotEncodable",
     "NotInAttempt",
     "NotInRun",
+    "NotInWorkflow",
     "NotIncluded",
     "NotInjected",
     "NotSupported",
     "OtherStoreInChild",
     "PayloadTooLarge",
     "PickleRefused",
+    "RefusedInWorkflow",
     "ResultExpired",
     "ResultTimeout",
     "ScheduleNotFound",
@@ -250,6 +260,8 @@ __all__ = [
     "UsageError",
     "WindlassError",
     "WorkerNotFound",
+    "WorkflowDiverged",
+    "WorkflowStuck",
     "WouldDeadlock",
     "ZoneDataMissing",
     "facts_of",

@@ -203,3 +203,49 @@ class ChildDied(TaskError):
 
     def __str__(self) -> str:
         return f"the process that ran task {self.task!r} died: {self.why}"
+
+
+class WorkflowDiverged(TaskError):
+    """The code of a workflow asks for another step than it did before, in the same place.
+
+    step, nth:       the key: the scope and the task, and which use of it there.
+    recorded, asked: the digests of the two calls: the task with its arguments.
+    where:           the line that asks, if it is known.
+    """
+
+    def __init__(
+        self, run_id: str, step: str, nth: int, recorded: str, asked: str, where: str = ""
+    ) -> None:
+        super().__init__(run_id, step, nth, recorded, asked, where)
+        self.run_id = run_id
+        self.step = step
+        self.nth = nth
+        self.recorded = recorded
+        self.asked = asked
+        self.where = where
+
+    def __str__(self) -> str:
+        at = f" at {self.where}" if self.where else ""
+        return (
+            f"workflow {self.run_id} does not do what it did before: step {self.step!r} "
+            f"(use {self.nth}) is recorded with the arguments of digest {self.recorded}, and is "
+            f"now asked for with {self.asked}{at}; bring the code back with which it was begun, "
+            "or take from it what changes by itself: clocks, random numbers, the order of sets"
+        )
+
+
+class WorkflowStuck(TaskError):
+    """A workflow can never go on: it waits for what no step will end.
+
+    where: the line at which the function stands, if it is known.
+    """
+
+    def __init__(self, run_id: str, why: str, where: str = "") -> None:
+        super().__init__(run_id, why, where)
+        self.run_id = run_id
+        self.why = why
+        self.where = where
+
+    def __str__(self) -> str:
+        at = f" (it stands at {self.where})" if self.where else ""
+        return f"workflow {self.run_id} is stuck: {self.why}{at}; let it await a task, or a sleep"

@@ -307,6 +307,34 @@ class NotInAttempt(UsageError):
         return "there is no running attempt here: call context() from inside a task"
 
 
+class NotInWorkflow(UsageError):
+    """What only a workflow can do was called outside of one."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"there is no running workflow here: call {self.what} in the code of a workflow"
+
+
+class RefusedInWorkflow(UsageError):
+    """The code of a workflow asked for what would not be the same when it runs again.
+
+    feature: what it asked for.   instead: what to do in its place.
+    """
+
+    def __init__(
+        self, feature: str, instead: str = "do this in a task, and await the task"
+    ) -> None:
+        super().__init__(feature, instead)
+        self.feature = feature
+        self.instead = instead
+
+    def __str__(self) -> str:
+        return f"{self.feature} cannot be used in a workflow: {self.instead}"
+
+
 class NotInjected(UsageError, AttributeError):
     """A parameter which only an attempt fills was used in a plain call."""
 
