@@ -62,6 +62,7 @@ from windlass.router import Router
 from windlass.runs import AppRuns
 from windlass.schedules import AppSchedules, drafts_of
 from windlass.tasks import AnyTask, check_requests
+from windlass.workflows import TIMER_SPEC
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -655,7 +656,7 @@ class App(Registry, Lifetimes):
     def _specs_as_run(self) -> Mapping[str, TaskSpec]:
         for dag in self.dags:
             _ = dag.graph  # one that cannot be declared is told at the start, not in a run
-        specs = self._specs_in_middleware()
+        specs = {**self._specs_in_middleware(), TIMER_SPEC.name: TIMER_SPEC}
         if self._stage is None:
             return specs
         return {name: self._stage.as_run(spec) for name, spec in specs.items()}

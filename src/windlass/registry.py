@@ -31,6 +31,7 @@ from windlass.handles import Enqueuer
 from windlass.model.jobs import RunKind
 from windlass.model.triggers import Trigger
 from windlass.tasks import AnyTask, Task, TaskDecorator, TaskFunction
+from windlass.workflows import Workflow, WorkflowDecorator, workflow_spec
 
 RUN_OPTIONS = (
     "name",
@@ -66,6 +67,13 @@ TASK_OPTIONS = (
     "result_ttl",
     "store_result",
 )
+
+# What users hold of a definition, by what its jobs are runs of.
+HELD_AS: Mapping[RunKind | None, type[AnyTask]] = {
+    None: Task,
+    RunKind.DAG: Dag,
+    RunKind.WORKFLOW: Workflow,
+}
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -190,6 +198,42 @@ class Registry(ABC):
 
         return register(*functions) if functions else register
 
+    @overload
+    def workflow(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
+    @overload
+    def workflow(
+        self,
+        *,
+        name: str | None = None,
+        queue: str | None = None,
+        priority: int = 0,
+        expires: Delay | None = None,
+        serializer: str | None = None,
+        around_enqueue: Sequence[EnqueueMiddleware] = (),
+        limits: Sequence[Limit] = (),
+        once: OnceRule | None = None,
+        schedule: Trigger | Schedule | Sequence[Trigger | Schedule] | None = None,
+        result_ttl: Delay | None = None,
+        store_result: bool = True,
+    ) -> WorkflowDecorator: ...
+    def workflow(self, *functions: TaskFunction, **options: Any) -> Any:
+        """Register an async function as a durable workflow; with or without options.
+
+        What it awaits of tasks, DAGs and workflows are steps: jobs of their own, each made once.
+        It may sleep, for weeks too, gather, and set timeouts, with asyncio's own means. Its code
+        between the steps runs again each time it goes on; whatever it asks of the world outside
+        is work for a task.
+        limits: how many runs may be under way; a run counts until it has ended.
+        Others: as for ``task``.
+        Raises: BadTask, BadOption, BadMiddleware, UnknownSerializer.
+        """
+        check_options(options, RUN_OPTIONS)
+
+        def register(function: TaskFunction) -> AnyTask:
+            return self._register(workflow_spec(self._spec(function, **options), self._enqueuer()))
+
+        return register(*functions) if functions else register
+
     def task_named(self, name: str) -> AnyTask:
         """Return a registered task.  Raises: TaskNotFound."""
         try:
@@ -263,8 +307,7 @@ class Registry(ABC):
         """Return what stores the jobs of its tasks."""
 
     def _register(self, spec: TaskSpec) -> AnyTask:
-        kind = Dag if spec.kind is RunKind.DAG else Task
-        task: AnyTask = kind(self._enqueuer(), spec)
+        task: AnyTask = HELD_AS[spec.kind](self._enqueuer(), spec)
         self.adopt(spec, task)
         return task
 

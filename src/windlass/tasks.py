@@ -226,6 +226,19 @@ class Task(Generic[P, C, R]):
 
         return call
 
+    def astep(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Return a step of the workflow that runs, to be awaited for its result.
+
+        A plain call does so too; for the type checker this is the way to await a task whose
+        function is not async.
+        Raises: NotInRun, outside of a workflow; BadArguments, NotEncodable, PayloadTooLarge.
+        """
+        where = stepping()
+        if where is None:
+            raise NotInRun(self.name, "astep() makes steps only where a workflow runs")
+        step: Coroutine[Any, Any, R] = where.call(self, PLAIN_STEP, args, kwargs)
+        return step
+
     def _once(
         self, request: JobRequest, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> JobRequest:

@@ -12,6 +12,7 @@ from windlass.core.progress import check_progress
 from windlass.core.steps import step_of
 from windlass.errors import AttemptCancelled, NotInAttempt
 from windlass.model.jobs import Claim, JobId, StepOf, headers_of
+from windlass.model.runs import History
 
 _CURRENT: ContextVar["Context"] = ContextVar("windlass_context")
 
@@ -23,6 +24,7 @@ class Context:
     state:           what the app's lifespan has made; None without one, and in a child process.
     headers:         what middleware sent along with the job, texts by name.
     last_progress:   the fraction and the message which it said last; None before the first.
+    history:         of a workflow's run, what its attempt goes on from; for the engine.
     deadline:        when the attempt's time limit ends; None without one, and before the
                      task's code begins.
     """
@@ -37,6 +39,7 @@ class Context:
         "deadline",
         "failures",
         "fence",
+        "history",
         "job_id",
         "last_progress",
         "queue",
@@ -58,6 +61,7 @@ class Context:
         self.fence = claim.fence
         self.state = state
         self.deadline: datetime | None = None
+        self.history: History | None = None
         self._headers = claim.headers
         self._logger: _AttemptLogger
         self._cancelled = False  # one writer, one word: no lock needed

@@ -31,9 +31,10 @@ from windlass.errors import (
     PickleRefused,
     ResultExpired,
     UnknownSerializer,
+    WorkflowDiverged,
 )
 from windlass.model.jobs import PRIORITY_MAX, PRIORITY_MIN, Reason, RunKind
-from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed
+from windlass.model.outcomes import Cancelled, Diverged, Failed, Outcome, Snoozed
 
 Isolation = Literal["loop", "thread", "process"]
 
@@ -142,6 +143,8 @@ def outcome_of(spec: TaskSpec, error: BaseException, *, skip_frames: int = 1) ->
             return Cancelled(error.message)
         case AttemptCancelled():
             return Cancelled(str(error))
+        case WorkflowDiverged():
+            return Diverged(error_info(error, skip_frames=skip_frames))
         case Retry():
             return Failed(error_info(error, skip_frames=skip_frames), after_s=error.after_s)
         case AttemptTimeout():

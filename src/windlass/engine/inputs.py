@@ -3,17 +3,21 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from windlass.core.capture import error_info
+from windlass.core.context import Context
 from windlass.core.inputs import own_result, with_inputs
 from windlass.core.lifecycle import OWN_RESULT
+from windlass.core.references import is_reference
 from windlass.core.tasks import TaskSpec
+from windlass.engine.cancelling import cancel_job
 from windlass.engine.large_results import LargeResults
-from windlass.errors import StepsFailed, UnavailableError
-from windlass.model.jobs import Claim, Input, JobId, Reason, RunKind, State
+from windlass.errors import JobNotFound, StepsFailed, UnavailableError
+from windlass.model.jobs import Claim, Finished, Input, JobId, Reason, RunKind, State
 from windlass.model.outcomes import Cancelled, Failed, Outcome, Succeeded
-from windlass.model.runs import STEPS_PAGE_MAX
+from windlass.model.runs import STEPS_PAGE_MAX, History, RecordedStep, Step
 from windlass.ports import Store
 
 log = logging.getLogger("windlass.worker")
@@ -31,11 +35,18 @@ class Inputs:
         self._specs = specs
         self._large = large
 
-    async def given(self, spec: TaskSpec, claim: Claim) -> tuple[Claim, Outcome | None]:
+    async def given(
+        self, spec: TaskSpec, claim: Claim, context: Context
+    ) -> tuple[Claim, Outcome | None]:
         """Return the claim with what other jobs give it; or its outcome, if that is given.
 
-        Raises: BadArguments, ResultExpired, LargeResultLost, LargeResultsOff.
+        context: of the attempt; that of a workflow is given its history.
+        Raises:  BadArguments, ResultExpired, LargeResultLost, LargeResultsOff, JobNotFound.
         """
+        if spec.kind is RunKind.WORKFLOW:
+            context.history = await self._lasting(claim, lambda: self._history_of(claim.job_id))
+        if not claim.has_inputs:
+            return claim, None
         inputs = await self._lasting(claim, lambda: self._inputs_of(claim.job_id))
         if spec.kind is RunKind.DAG:
             tally = await self._lasting(claim, lambda: self._store.runs.tally(claim.job_id))
@@ -44,6 +55,29 @@ class Inputs:
         if any(one.slot == OWN_RESULT for one in inputs):
             return claim, Succeeded(own_result(spec, self._specs, inputs))
         return with_inputs(spec, self._specs, claim, inputs), None
+
+    async def cancel(self, claim: Claim, job_ids: Sequence[JobId]) -> None:
+        """Cancel steps that a run does not need any more, or ask them to stop."""
+        for job_id in job_ids:
+            await self._lasting(claim, partial(cancel_job, self._store, job_id, claim.task))
+
+    async def _history_of(self, run: JobId) -> History:
+        job = await self._store.get(run)
+        if job is None:
+            raise JobNotFound(run)
+        steps: list[Step] = []
+        while page := await self._store.runs.steps(
+            run, limit=STEPS_PAGE_MAX, after=steps[-1].job_id if steps else None
+        ):
+            steps += page
+        ended = [step.job_id for step in steps if step.ended_at is not None]
+        ends: dict[JobId, Finished] = {}
+        for start in range(0, len(ended), STEPS_PAGE_MAX):
+            ends |= await self._store.results(ended[start : start + STEPS_PAGE_MAX])
+        for job_id in [one for one, end in ends.items() if is_reference(end.result)]:
+            ends[job_id] = await self._large.whole(ends[job_id])
+        recorded = (RecordedStep(step, ends.get(step.job_id)) for step in steps)
+        return History(job.created_at, tuple(recorded))
 
     async def _ended_run(
         self, spec: TaskSpec, claim: Claim, tally: Mapping[State, int], inputs: Sequence[Input]

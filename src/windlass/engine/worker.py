@@ -37,6 +37,7 @@ from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, JobId
 from windlass.model.notices import ENDS, Notice, NoticeKind, kind_of
 from windlass.model.outcomes import (
     Cancelled,
+    Continued,
     Failed,
     Outcome,
     Released,
@@ -432,8 +433,8 @@ class Worker:
             if running.due_at is not None:
                 await self._instants.until(running.due_at)
                 running.began_at = self._now() if self._tells_of_ends else 0.0
-            if claim.has_inputs:
-                claim, outcome = await self._inputs.given(spec, claim)
+            if claim.has_inputs or spec.kind is not None:
+                claim, outcome = await self._inputs.given(spec, claim, running.context)
             if outcome is not None:
                 pass  # it was handed on, and what it was handed on to has ended
             elif spec.around_attempt:
@@ -441,6 +442,8 @@ class Worker:
                 outcome = await attempt_through(spec.around_attempt, call, self._execute)
             else:
                 outcome = await self._executors[spec.isolation].run(spec, claim, running.context)
+            if isinstance(outcome, Continued) and outcome.cancels:
+                await self._inputs.cancel(claim, outcome.cancels)
             if self._keeps_large and self._large.must_take(outcome):
                 kept = await self._large.kept(_ends(running, claim, outcome))
         except asyncio.CancelledError:

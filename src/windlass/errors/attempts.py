@@ -209,7 +209,8 @@ class WorkflowDiverged(TaskError):
     """The code of a workflow asks for another step than it did before, in the same place.
 
     step, nth:       the key: the scope and the task, and which use of it there.
-    recorded, asked: the digests of the two calls: the task with its arguments.
+    recorded, asked: the digests of the two calls: the task with its arguments; asked "": that
+                     step is not asked for any more.
     where:           the line that asks, if it is known.
     """
 
@@ -226,10 +227,11 @@ class WorkflowDiverged(TaskError):
 
     def __str__(self) -> str:
         at = f" at {self.where}" if self.where else ""
+        now = f"asked for with {self.asked}" if self.asked else "not asked for any more"
         return (
             f"workflow {self.run_id} does not do what it did before: step {self.step!r} "
             f"(use {self.nth}) is recorded with the arguments of digest {self.recorded}, and is "
-            f"now asked for with {self.asked}{at}; bring the code back with which it was begun, "
+            f"now {now}{at}; bring the code back with which it was begun, "
             "or take from it what changes by itself: clocks, random numbers, the order of sets"
         )
 

@@ -70,6 +70,7 @@ class Continued(msgspec.Struct, frozen=True, tag=True):
     is_list: whether the result is the list of theirs, or that of the only one.
     waits:   further jobs to wait for, of these or made before.
     rule:    when the job is let go; None: once all have succeeded.
+    cancels: jobs that nobody needs any more: to be cancelled before this is written.
     """
 
     requests: tuple[JobRequest, ...]
@@ -77,6 +78,7 @@ class Continued(msgspec.Struct, frozen=True, tag=True):
     is_list: bool = False
     waits: tuple[JobId, ...] = ()
     rule: Rule | None = None
+    cancels: tuple[JobId, ...] = ()
 
 
 class Diverged(msgspec.Struct, frozen=True, tag=True):

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from windlass.model.jobs import JobId, Reason, Rule, State
+from windlass.model.jobs import Finished, JobId, Reason, Rule, State
 
 STEPS_PAGE_MAX = 1_000
 
@@ -49,3 +49,20 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
     error_type: str | None
     rule: Rule | None = None
+
+
+class RecordedStep(msgspec.Struct, frozen=True):
+    """A step that a workflow has made.  finished: how it ended; None: it has not."""
+
+    step: Step
+    finished: Finished | None = None
+
+
+class History(msgspec.Struct, frozen=True):
+    """What an attempt of a workflow goes on from.
+
+    started_at: when its run was enqueued.
+    """
+
+    started_at: datetime
+    steps: tuple[RecordedStep, ...] = ()

@@ -124,7 +124,7 @@ class RunContract:
         async with opened(world) as store:
             claims = await begin(store, *make_requests(3))
             await store.enqueue([after(4, 1, 2, 3, rule=Rule.ALL_DONE)])
-            outcomes = [OK, BAD, OFF]
+            outcomes: list[Outcome] = [OK, BAD, OFF]
             moves = [
                 after_attempt(claim, outcome, None)
                 for claim, outcome in zip(claims, outcomes, strict=True)
@@ -320,7 +320,7 @@ class RunContract:
             await go_on(store, claim, waits)
             assert await states(store, 1) == [QUEUED]
             [claim] = await claim_all(store, worker=BOB)
-            more = Continued((step(5, 1),), (), (), (nth_id(4), nth_id(5)), Rule.ALL_DONE)
+            more = Continued((step(5, 1),), (), waits=(nth_id(4), nth_id(5)), rule=Rule.ALL_DONE)
             await go_on(store, claim, more)
             [fifth] = await claim_all(store, worker=BOB)
             await finish(store, fifth, OK)
@@ -345,13 +345,13 @@ class RunContract:
     async def test_going_on_without_new_steps_heeds_a_cancel_too(self, world: StoreWorld) -> None:
         async with opened(world) as store:
             claim = await begin_run(store, kind=RunKind.WORKFLOW)
-            waits = Continued((step(2, 1),), (), (), (nth_id(2),), Rule.ONE_DONE)
+            waits = Continued((step(2, 1),), (), waits=(nth_id(2),), rule=Rule.ONE_DONE)
             await go_on(store, claim, waits)
             [child] = await claim_all(store)
             await finish(store, child, OK)
             [claim] = await claim_all(store)
             await cancel(store, nth_id(1))
-            await go_on(store, claim, Continued((), (), (), (nth_id(2),), Rule.ONE_DONE))
+            await go_on(store, claim, Continued((), (), waits=(nth_id(2),), rule=Rule.ONE_DONE))
 
             assert await states(store, 1) == [State.CANCELLED]
 
@@ -370,7 +370,7 @@ class RunContract:
         """Also while nothing of it runs; and its own end is never held up by them."""
         limits = Limits(caps=(Cap("one", "", 1),))
         lane = lane_of(limits)
-        limited = {"lane": lane.id, "limits": lane.limits, "kind": RunKind.DAG}
+        limited: dict[str, Any] = {"lane": lane.id, "limits": lane.limits, "kind": RunKind.DAG}
         async with opened(world) as store:
             claim = await begin_run(store, **limited)
             await store.enqueue([make_request(2, **limited)])
@@ -393,7 +393,9 @@ class RunContract:
             claim = await begin_run(store, kind=RunKind.WORKFLOW)
             for n in (2, 3):
                 await go_on(
-                    store, claim, Continued((step(n, 1),), (), (), (nth_id(n),), Rule.ONE_DONE)
+                    store,
+                    claim,
+                    Continued((step(n, 1),), (), waits=(nth_id(n),), rule=Rule.ONE_DONE),
                 )
                 [child] = await claim_all(store)
                 await finish(store, child, Succeeded(b"kept"))

@@ -1,0 +1,201 @@
+"""Durable workflows as users hold them: async functions that go on where they were.
+
+``now``, ``random`` and ``uuid4`` are, within a workflow, the same in each of its attempts.
+"""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+
+from windlass.core import replay
+from windlass.core.context import context
+from windlass.core.continuation import Continuation
+from windlass.core.replay import (
+    TIMER,
+    Ending,
+    Raised,
+    Recorded,
+    Replay,
+    StepEnd,
+    Suspended,
+    now,
+    random,
+    uuid4,
+)
+from windlass.core.retry import Cancel
+from windlass.core.signature import Signature
+from windlass.core.steps import as_step
+from windlass.core.tasks import TaskSpec
+from windlass.errors import BadTask, JobCancelled, WorkflowDiverged
+from windlass.handles import Enqueuer, raise_unless_succeeded
+from windlass.model.jobs import Finished, JobId, JobRequest, Rule, RunKind
+from windlass.model.outcomes import Continued
+from windlass.model.runs import RecordedStep
+from windlass.stepping import StepOptions, Steppable, calls_are_steps, stepping
+from windlass.tasks import Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+__all__ = ["Workflow", "WorkflowDecorator", "now", "random", "uuid4", "workflow_spec"]
+
+log = logging.getLogger("windlass.workflows")
+
+
+class Suspension(Continuation):
+    """What an attempt returns that can go no further: its run waits for steps.
+
+    cancels: steps that nobody waits for any more.
+    """
+
+    def __init__(
+        self,
+        new: Iterable[JobRequest],
+        pending: Sequence[JobId],
+        cancels: Sequence[JobId],
+        rule: Rule,
+    ) -> None:
+        headers = context().headers
+        requests = tuple(as_step(request, headers) for request in new)
+        self._continued = Continued(
+            requests, (), waits=tuple(pending), rule=rule, cancels=tuple(cancels)
+        )
+
+    def continued(self) -> Continued:
+        """Return the new steps, and all that the run waits for."""
+        return self._continued
+
+
+class Runner:
+    """What an attempt of a run calls: it runs the function over the steps that are recorded."""
+
+    def __init__(
+        self, function: Callable[..., Coroutine[Any, Any, Any]], enqueuer: Enqueuer
+    ) -> None:
+        self.function = function
+        self._enqueuer = enqueuer
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        current = context()
+        history = current.history
+        assert history is not None, "the worker brings it"
+        journal = [_recorded(each) for each in history.steps]
+        attempt = Replay(current.job_id, history.started_at, journal, self._new_timer)
+        with calls_are_steps(_StepsOfWorkflow()):
+            ending = attempt.run(lambda: self.function(*args, **kwargs))
+        return _returned(current.job_id, ending)
+
+    def _new_timer(self, due_at: datetime) -> JobRequest:
+        return JobRequest(
+            id=self._enqueuer.new_job_id(),
+            task=TIMER,
+            queue=context().queue,
+            payload=b"{}",
+            run_at=due_at,
+        )
+
+
+def _recorded(each: RecordedStep) -> Recorded:
+    step, finished = each.step, each.finished
+    ended = None
+    if finished is not None:
+        assert step.ended_at is not None
+        ended = StepEnd(step.ended_at, lambda: finished)
+    return Recorded(step.name, step.nth, step.print, step.job_id, ended)
+
+
+def _returned(run: JobId, ending: Ending[Any]) -> Any:
+    """Return what an attempt's function would, or raise what it would.
+
+    Raises: WorkflowDiverged, where a step that was made is not asked for any more.
+    """
+    if ending.unreached:
+        first = ending.unreached[0]
+        raise WorkflowDiverged(run, first.name, first.nth, first.print, "")
+    if isinstance(ending, Suspended):
+        return Suspension(ending.new, ending.pending, ending.abandoned, Rule.ONE_DONE)
+    for error in ending.unhandled:
+        log.warning("workflow %s: nobody looked at %r", run, error)
+    if ending.abandoned:  # no step outlives its run
+        return Suspension((), ending.abandoned, ending.abandoned, Rule.ALL_DONE)
+    if not isinstance(ending, Raised):
+        return ending.value
+    if isinstance(ending.error, asyncio.CancelledError | JobCancelled):
+        raise Cancel(str(ending.error)) from ending.error
+    raise ending.error
+
+
+class _StepsOfWorkflow:
+    """Makes a call of a task, in a workflow, a step to be awaited."""
+
+    def call(
+        self,
+        task: Steppable,
+        options: StepOptions,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Return the step.
+
+        Raises: BadArguments, NotEncodable, PayloadTooLarge, BadLimitKey, BadComposition.
+        """
+        request = task.prepare_step(task.spec.signature.given(args, kwargs), (), None)
+        return replay.step(request, functools.partial(_value, task))
+
+
+def _value(task: Steppable, finished: Finished) -> Any:
+    raise_unless_succeeded(finished)
+    return task.spec.signature.decode_result(finished.result)
+
+
+class Workflow(Task[P, Coroutine[Any, Any, R], R], Generic[P, R]):
+    """A durable function under a name: each of its jobs is a run.
+
+    What it awaits of tasks are steps: jobs of their own, each made once. After a crash, or when
+    it has waited, the function runs again from its start, and steps that have ended return at
+    once. It is enqueued, scheduled and backfilled as a task is.
+    """
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Call the function here and now, as plain code; in a run, make its run a step."""
+        if stepping() is not None:
+            return super().__call__(*args, **kwargs)
+        assert isinstance(self.spec.function, Runner)
+        return self.spec.function.function(*args, **kwargs)
+
+
+class WorkflowDecorator(Protocol):
+    """What ``@app.workflow(...)`` makes: it turns a function into a workflow of the same type."""
+
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]:
+        """Register the function."""
+        ...
+
+
+def workflow_spec(spec: TaskSpec, enqueuer: Enqueuer) -> TaskSpec:
+    """Return the definition of a workflow, of that of its function.  Raises: BadTask."""
+    if not spec.is_async:
+        raise BadTask(spec.name, "the function of a workflow is async: it awaits its steps")
+    if spec.needs is not None:
+        raise BadTask(spec.name, "a workflow has no dependencies; those of its steps' tasks do")
+    runner = Runner(spec.function, enqueuer)
+    kind = RunKind.WORKFLOW
+    return replace(spec, function=runner, kind=kind, is_async=False, isolation="thread")
+
+
+async def _timer() -> None:
+    """Do nothing: a timer's job has only to start at its time."""
+
+
+TIMER_SPEC = TaskSpec(
+    name=TIMER,
+    function=_timer,
+    signature=Signature(TIMER, _timer),
+    isolation="loop",
+    is_async=True,
+)
