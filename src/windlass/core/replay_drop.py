@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Coroutine
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
-AWAITS_MAX = 100  # awaits in ``finally`` blocks that one coroutine may still come to
+ENDINGS_MAX = 1_000  # frames of one coroutine, and awaits that their ``finally`` blocks come to
 HOLDERS_MAX = 10_000
 HOLDER_LENGTH_MAX = 1_000
 
@@ -23,13 +23,15 @@ _FRAMES = (CoroutineType, GeneratorType, AsyncGeneratorType)
 def drop(coroutine: Coroutine[Any, Any, Any]) -> None:
     """End a coroutine where it stands, whatever it does about that.
 
-    One that comes to another await is ended there in turn, AWAITS_MAX times at most.
+    The innermost frame first: from an inner one that comes to another await instead of ending,
+    the outer would get a RuntimeError, which it could catch.
     """
-    for _ in range(AWAITS_MAX):
+    for _ in range(ENDINGS_MAX):
         _drop_unbegun(coroutine)
+        innermost = _innermost(coroutine)
         with contextlib.suppress(BaseException):  # its result, and its errors, are of no account
-            coroutine.close()
-        if getattr(coroutine, "cr_frame", None) is None:
+            _end(innermost)
+        if innermost is coroutine and getattr(coroutine, "cr_frame", None) is None:
             return
 
 
@@ -38,8 +40,52 @@ def drop_generator(generator: AsyncGenerator[Any, Any]) -> None:
     closing = generator.aclose()
     with contextlib.suppress(BaseException):
         closing.send(None)
-    with contextlib.suppress(BaseException):
-        closing.close()  # it came to an await
+        drop(closing)  # it came to an await
+
+
+def _innermost(holder: Any) -> Any:
+    """Return what is to be ended first of all that a coroutine awaits."""
+    for _ in range(ENDINGS_MAX):
+        awaited = _awaited(holder)
+        inner = awaited if isinstance(awaited, _FRAMES) else _frame_behind(awaited)
+        if inner is None or _frame_of(inner) is None:
+            return holder
+        if isinstance(inner, AsyncGeneratorType) and not inner.ag_running:
+            return holder  # this use of the generator is over
+        holder = awaited
+    return holder
+
+
+def _awaited(holder: Any) -> Any:
+    match holder:
+        case CoroutineType():
+            return holder.cr_await
+        case GeneratorType():
+            return holder.gi_yieldfrom
+        case _:  # one use of an asynchronous generator, or what stands for a coroutine
+            inner = _frame_behind(holder)
+            return inner.ag_await if isinstance(inner, AsyncGeneratorType) else inner
+
+
+def _frame_behind(awaited: Any) -> Any:
+    return next((each for each in gc.get_referents(awaited) if isinstance(each, _FRAMES)), None)
+
+
+def _frame_of(inner: Any) -> Any:
+    match inner:
+        case CoroutineType():
+            return inner.cr_frame
+        case GeneratorType():
+            return inner.gi_frame
+        case _:
+            return inner.ag_frame
+
+
+def _end(holder: Any) -> None:
+    if isinstance(_frame_behind(holder), AsyncGeneratorType) and not isinstance(holder, _FRAMES):
+        holder.throw(GeneratorExit())  # its ``close`` leaves the generator as it is
+    else:
+        holder.close()
 
 
 def _drop_unbegun(holder: Any) -> None:
