@@ -6,7 +6,7 @@
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
@@ -43,6 +43,8 @@ R = TypeVar("R")
 
 __all__ = ["Workflow", "WorkflowDecorator", "now", "random", "uuid4", "workflow_spec"]
 
+NO_TURNS: Mapping[JobId, int] = {}
+
 log = logging.getLogger("windlass.workflows")
 
 
@@ -58,11 +60,17 @@ class Suspension(Continuation):
         pending: Sequence[JobId],
         cancels: Sequence[JobId],
         rule: Rule,
+        turns: Mapping[JobId, int] = NO_TURNS,
     ) -> None:
         headers = context().headers
         requests = tuple(as_step(request, headers) for request in new)
         self._continued = Continued(
-            requests, (), waits=tuple(pending), rule=rule, cancels=tuple(cancels)
+            requests,
+            (),
+            waits=tuple(pending),
+            rule=rule,
+            cancels=tuple(cancels),
+            turns=tuple(turns.items()),
         )
 
     def continued(self) -> Continued:
@@ -105,7 +113,7 @@ def _recorded(each: RecordedStep) -> Recorded:
     ended = None
     if finished is not None:
         assert step.ended_at is not None
-        ended = StepEnd(step.ended_at, lambda: finished)
+        ended = StepEnd(step.ended_at, lambda: finished, step.turn)
     return Recorded(step.name, step.nth, step.print, step.job_id, ended)
 
 
@@ -118,7 +126,8 @@ def _returned(run: JobId, ending: Ending[Any]) -> Any:
         first = ending.unreached[0]
         raise WorkflowDiverged(run, first.name, first.nth, first.print, "")
     if isinstance(ending, Suspended):
-        return Suspension(ending.new, ending.pending, ending.abandoned, Rule.ONE_DONE)
+        facts = ending.pending, ending.abandoned, Rule.ONE_DONE, ending.turns
+        return Suspension(ending.new, *facts)
     for error in ending.unhandled:
         log.warning("workflow %s: nobody looked at %r", run, error)
     if ending.abandoned:  # no step outlives its run

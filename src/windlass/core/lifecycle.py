@@ -133,6 +133,7 @@ def _continued(claim: Claim, outcome: Continued) -> Transition:
         children=outcome.requests,
         after_children=tuple(edges),
         rule=outcome.rule,
+        turns=outcome.turns,
     )
 
 

@@ -71,6 +71,7 @@ class Continued(msgspec.Struct, frozen=True, tag=True):
     waits:   further jobs to wait for, of these or made before.
     rule:    when the job is let go; None: once all have succeeded.
     cancels: jobs that nobody needs any more: to be cancelled before this is written.
+    turns:   of steps whose ends this attempt was the first to see: as the how-manieth.
     """
 
     requests: tuple[JobRequest, ...]
@@ -79,6 +80,7 @@ class Continued(msgspec.Struct, frozen=True, tag=True):
     waits: tuple[JobId, ...] = ()
     rule: Rule | None = None
     cancels: tuple[JobId, ...] = ()
+    turns: tuple[tuple[JobId, int], ...] = ()
 
 
 class Diverged(msgspec.Struct, frozen=True, tag=True):
@@ -98,7 +100,8 @@ class Transition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     the operator whose act this is; with it, or with an error, an event row is
     written in the same transaction.  ``result_ttl_s`` counts from the store's now; after it
     the result may be dropped.  ``children`` are inserted with it, and the job waits for those
-    that ``after_children`` names: until all have succeeded, or as ``rule`` says.
+    that ``after_children`` names: until all have succeeded, or as ``rule`` says.  ``turns`` are
+    kept with the steps that they name.
     """
 
     job_id: JobId
@@ -117,3 +120,4 @@ class Transition(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     children: tuple[JobRequest, ...] = ()
     after_children: tuple[Edge, ...] = ()
     rule: Rule | None = None
+    turns: tuple[tuple[JobId, int], ...] = ()

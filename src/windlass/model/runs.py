@@ -33,6 +33,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     print: of the call that made it; "" if none is kept.
     rule:  by which it waits, or waited; None for a step that waited for none.
+    turn:  of a workflow: its end was the how-manieth that the run saw; None: not seen yet.
     """
 
     run: JobId
@@ -49,6 +50,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
     error_type: str | None
     rule: Rule | None = None
+    turn: int | None = None
 
 
 class RecordedStep(msgspec.Struct, frozen=True):

@@ -47,15 +47,17 @@ class MemoryEdges:
             "upstream": 0 if step.rule else len({edge.parent for edge in edges}),
         }
         self._data.put(with_(job, **waiting))
+        self._data.turns.update(step.turns)
         self._wait(job.id, edges, step.rule, now)
 
     def _wait(self, child: JobId, edges: Sequence[Edge], rule: Rule | None, now: datetime) -> None:
         parents = list(dict.fromkeys(edge.parent for edge in edges))
+        self._data.awaited[child] = set(parents)
+        self._data.waits.pop(child, None)
         if rule is not None:
             self._data.waits[child] = rule, Counts(len(parents))
         kept = self._data.edges.setdefault(child, [])
-        known = {edge.parent for edge in kept}
-        kept += [edge for edge in edges if rule is None or edge.parent not in known]
+        kept += [edge for edge in edges if edge not in kept]
         for parent in parents:
             children = self._data.children.setdefault(parent, [])
             if child not in children:
@@ -69,7 +71,9 @@ class MemoryEdges:
             self._tell(job, self._data.children.get(job.id, ()), now)
 
     def _tell(self, parent: Job, children: Sequence[JobId], now: datetime) -> None:
-        for child in [self._data.jobs[child] for child in children]:
+        for child in (self._data.jobs[child] for child in list(children)):
+            if parent.id not in self._data.awaited.get(child.id, ()):
+                continue  # it does not wait for it any more
             if child.id in self._data.waits:
                 self._count(parent, child, now)
             elif child.state is State.WAITING and child.upstream:
@@ -112,7 +116,7 @@ class MemoryEdges:
 
     def _first(self, child: Job, state: State) -> Job:
         """Return the first parent of a job that has ended so."""
-        parents = {edge.parent for edge in self._data.edges[child.id]}
+        parents = self._data.awaited[child.id]
         return next(
             job for job in map(self._data.jobs.get, sorted(parents)) if job and job.state is state
         )

@@ -77,8 +77,10 @@ class MemoryData:
     holds: dict[HoldId, Hold] = field(default_factory=dict)
     edges: dict[JobId, list[Edge]] = field(default_factory=dict)
     children: dict[JobId, list[JobId]] = field(default_factory=dict)
+    awaited: dict[JobId, set[JobId]] = field(default_factory=dict)  # of those, by the present wait
     waits: dict[JobId, tuple[Rule, Counts]] = field(default_factory=dict)
     steps: dict[JobId, StepOf] = field(default_factory=dict)
+    turns: dict[JobId, int] = field(default_factory=dict)
     begun: set[JobId] = field(default_factory=set)  # runs that count for the limits of their lanes
     marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
     progress: dict[JobId, Progress] = field(default_factory=dict)
@@ -113,8 +115,10 @@ class MemoryData:
         self.events.pop(job_id, None)
         self.edges.pop(job_id, None)
         self.children.pop(job_id, None)
+        self.awaited.pop(job_id, None)
         self.waits.pop(job_id, None)
         self.steps.pop(job_id, None)
+        self.turns.pop(job_id, None)
         self.begun.discard(job_id)
         self.progress.pop(job_id, None)
 

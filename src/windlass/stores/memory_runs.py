@@ -57,4 +57,5 @@ class MemoryRuns:
             ended_at=job.ended_at,
             error_type=job.error_type,
             rule=None if waits is None else waits[0],
+            turn=self._data.turns.get(job_id),
         )

@@ -11,7 +11,16 @@ SELECT downstream, task, state, error_type, error FROM windlass_jobs WHERE id = 
 """
 
 # Index: windlass_edges_parent.
-FIND_CHILDREN = "SELECT DISTINCT child_id FROM windlass_edges WHERE parent_id = ?"
+FIND_CHILDREN = "SELECT DISTINCT child_id FROM windlass_edges WHERE parent_id = ? AND awaited"
+
+# A job that goes on awaits none of those for which it waited before, unless it says so again.
+END_AWAITING = "UPDATE windlass_edges SET awaited = 0 WHERE child_id = ?"
+
+AWAIT_AGAIN = """
+UPDATE windlass_edges SET awaited = 1
+ WHERE child_id = ? AND parent_id = ? AND slot IS ? AND position IS ?
+RETURNING 1
+"""
 
 # Edge: running -> waiting.  A run leaves its lane, and counts for it from then on.
 CONTINUE_JOB = """

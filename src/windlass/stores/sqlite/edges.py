@@ -9,7 +9,7 @@ from windlass.model.jobs import TERMINAL, Edge, JobId, JobRequest, Rule, State
 from windlass.model.outcomes import Transition
 from windlass.stores.sqlite import edge_sql, sql, waits
 from windlass.stores.sqlite.marks import insert_once
-from windlass.stores.sqlite.runs import add_step
+from windlass.stores.sqlite.runs import add_step, keep_turn
 from windlass.stores.sqlite.sweeping import topic_of
 from windlass.stores.sqlite.waits import Ended
 from windlass.stores.sqlite.writer import Transaction
@@ -59,7 +59,10 @@ def continue_as(step: Transition, transaction: Transaction) -> bool:
     if step.rule is None:
         parents = {edge.parent for edge in edges}
         transaction.execute(edge_sql.EXPECT_PARENTS, (len(parents), step.job_id))
+    for job_id, turn in step.turns:
+        keep_turn(job_id, turn, transaction)
     [[place]] = transaction.execute(edge_sql.NEXT_PLACE, (step.job_id,)).fetchall()
+    transaction.execute(edge_sql.END_AWAITING, (step.job_id,))
     _wait(step.job_id, edges, step.rule, place, transaction)
     return True
 
@@ -72,7 +75,9 @@ def _wait(
     first:  the place of the first edge among those of the job.
     Raises: JobNotFound, for a parent that does not exist.
     """
-    added = edges if rule is None else waits.begin(child, rule, edges, first, transaction)
+    if rule is not None:
+        waits.begin(child, rule, edges, transaction)
+    added = [edge for edge in edges if not (first and _awaits_again(child, edge, transaction))]
     transaction.executemany(
         edge_sql.ADD_EDGE,
         [
@@ -86,6 +91,12 @@ def _wait(
             raise JobNotFound(parent)
         if found[0][0] in TERMINAL:
             _tell(transaction, parent, [child])
+
+
+def _awaits_again(child: JobId, edge: Edge, transaction: Transaction) -> bool:
+    """Await what a job has awaited before; False if it has not."""
+    facts = (child, edge.parent, edge.slot, edge.position)
+    return bool(transaction.execute(edge_sql.AWAIT_AGAIN, facts).fetchall())
 
 
 def advance(transaction: Transaction, parent: JobId) -> None:

@@ -315,8 +315,13 @@ CREATE TABLE windlass_steps (
     name   TEXT    NOT NULL,
     nth    INTEGER NOT NULL,
     print  TEXT    NOT NULL,
+    turn   INTEGER,
     UNIQUE (run_id, name, nth)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX windlass_steps_run ON windlass_steps (run_id, job_id);
+
+-- Whether the present wait of the child is for this one, and not an earlier wait.
+ALTER TABLE windlass_edges ADD COLUMN awaited INTEGER NOT NULL DEFAULT 1;
 """
 
 MIGRATIONS = (

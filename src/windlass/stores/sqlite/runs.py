@@ -14,10 +14,10 @@ ADD_STEP = """
 INSERT INTO windlass_steps (job_id, run_id, name, nth, print) VALUES (?, ?, ?, ?, ?)
 """
 
-# Index: the unique one of the steps, for the steps of a run.
+# Index: windlass_steps_run, in its order.
 LIST_STEPS = """
 SELECT step.run_id, step.name, step.nth, step.print, step.job_id, job.task, job.queue, job.state,
-       job.reason, job.attempt, job.started_at, job.ended_at, job.error_type, wait.rule
+       job.reason, job.attempt, job.started_at, job.ended_at, job.error_type, wait.rule, step.turn
   FROM windlass_steps AS step
   JOIN windlass_jobs AS job ON job.id = step.job_id
   LEFT JOIN windlass_waits AS wait ON wait.job_id = step.job_id
@@ -35,6 +35,8 @@ SELECT job.state, count(*)
  WHERE step.run_id = :run
  GROUP BY job.state
 """
+
+KEEP_TURN = "UPDATE windlass_steps SET turn = ? WHERE job_id = ? AND turn IS NULL"
 
 DELETE_STEP = "DELETE FROM windlass_steps WHERE job_id = ?"
 
@@ -69,3 +71,8 @@ class SqliteRuns:
 def add_step(job_id: JobId, step: StepOf, transaction: Transaction) -> None:
     """List a new job as a step of a run."""
     transaction.execute(ADD_STEP, (job_id, step.run, step.name, step.nth, step.print))
+
+
+def keep_turn(job_id: JobId, turn: int, transaction: Transaction) -> None:
+    """Keep as the how-manieth a run has seen the end of a step."""
+    transaction.execute(KEEP_TURN, (turn, job_id))

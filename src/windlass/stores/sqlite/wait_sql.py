@@ -8,9 +8,6 @@ ON CONFLICT (job_id) DO UPDATE
        succeeded = 0, failed = 0, cancelled = 0, skipped = 0
 """
 
-# Index: windlass_edges_parent.
-HAS_EDGE = "SELECT 1 FROM windlass_edges WHERE parent_id = ? AND child_id = ? LIMIT 1"
-
 COUNT_END = """
 UPDATE windlass_waits
    SET succeeded = succeeded + (:how = 'succeeded'), failed = failed + (:how = 'failed'),
@@ -42,7 +39,7 @@ RETURNING downstream, task, state, error_type, error
 FIND_CAUSE = """
 SELECT parent.id, NULL, parent.task, parent.state, parent.error_type, parent.error
   FROM windlass_edges AS edge JOIN windlass_jobs AS parent ON parent.id = edge.parent_id
- WHERE edge.child_id = ? AND parent.state = ?
+ WHERE edge.child_id = ? AND edge.awaited AND parent.state = ?
  ORDER BY parent.id
  LIMIT 1
 """

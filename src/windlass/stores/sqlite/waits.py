@@ -34,20 +34,10 @@ class Ended(NamedTuple):
         return encode_error(told)
 
 
-def begin(
-    child: JobId, rule: Rule, edges: Sequence[Edge], first: int, transaction: Transaction
-) -> list[Edge]:
-    """Have a job wait anew; return those of the edges that it does not have yet.
-
-    first: the place of the first edge that would be added.
-    """
-    parents = dict.fromkeys(edge.parent for edge in edges)
+def begin(child: JobId, rule: Rule, edges: Sequence[Edge], transaction: Transaction) -> None:
+    """Have a job wait by a rule, anew if it did before."""
+    parents = {edge.parent for edge in edges}
     transaction.execute(wait_sql.KEEP_WAIT, (child, rule, len(parents)))
-    if not first:
-        return list(edges)
-    execute = transaction.execute
-    known = {p for p in parents if execute(wait_sql.HAS_EDGE, (p, child)).fetchall()}
-    return [edge for edge in edges if edge.parent not in known]
 
 
 def count(transaction: Transaction, ended: Ended, child: JobId) -> Ended | None:

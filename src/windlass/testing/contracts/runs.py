@@ -332,6 +332,69 @@ class RunContract:
             assert await states(store, 1) == [State.SUCCEEDED]
             assert await store.runs.tally(nth_id(1)) == {State.SUCCEEDED: 4}
 
+    async def test_ends_of_an_earlier_wait_do_not_count_for_a_later_one(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            claim = await begin_run(store, kind=RunKind.WORKFLOW)
+            steps = (step(2, 1), step(3, 1), step(4, 1))
+            ids = (nth_id(2), nth_id(3))
+            await go_on(store, claim, Continued(steps, (), waits=ids, rule=Rule.ONE_DONE))
+            second, third, fourth = await claim_all(store)
+            await finish(store, second, OK)
+            [claim] = await claim_all(store, worker=BOB)
+            later = Continued((), (nth_id(2),), waits=(nth_id(4),), rule=Rule.ALL_DONE)
+            await go_on(store, claim, later)
+            await finish(store, third, BAD)
+            assert await states(store, 1) == [WAITING]
+            await finish(store, fourth, OK)
+
+            assert await states(store, 1) == [QUEUED]
+            [own] = await store.inputs(nth_id(1))
+            assert (own.parent, own.slot) == (nth_id(2), OWN_RESULT)
+
+    async def test_what_started_by_a_rule_goes_on_as_others_in_its_own_way(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            first, second = await begin(store, *make_requests(2))
+            await store.enqueue([after(3, 1, 2, rule=Rule.ONE_SUCCESS)])
+            await finish(store, first, OK)
+            [third] = await claim_all(store)
+            await go_on(store, third, Continued((make_request(4),), (nth_id(4),)))
+            await finish(store, second, BAD)
+            assert await states(store, 3) == [WAITING]
+            [fourth] = await claim_all(store)
+            await finish(store, fourth, Succeeded(b"4"))
+            [again] = await claim_all(store)
+
+            assert again.job_id == nth_id(3)
+            slots = [one.slot for one in await store.inputs(nth_id(3))]
+            assert slots == [OWN_RESULT]
+
+    async def test_the_turn_in_which_a_run_saw_an_end_is_kept(self, world: StoreWorld) -> None:
+        async with opened(world) as store:
+            claim = await begin_run(store, kind=RunKind.WORKFLOW)
+            steps = (step(2, 1), step(3, 1), step(4, 1))
+            ids = tuple(one.id for one in steps)
+            await go_on(store, claim, Continued(steps, (), waits=ids, rule=Rule.ONE_DONE))
+            for child in (await claim_all(store))[:2]:
+                await finish(store, child, OK)
+            [claim] = [one for one in await claim_all(store) if one.job_id == nth_id(1)]
+            turns = ((nth_id(3), 1), (nth_id(2), 2))
+            await go_on(
+                store,
+                claim,
+                Continued((), (), waits=(nth_id(4),), rule=Rule.ONE_DONE, turns=turns),
+            )
+            found = await store.runs.steps(nth_id(1), limit=9)
+
+            assert [(one.job_id, one.turn) for one in found] == [
+                (nth_id(2), 2),
+                (nth_id(3), 1),
+                (nth_id(4), None),
+            ]
+
     async def test_a_run_whose_cancel_was_asked_for_makes_no_steps(self, world: StoreWorld) -> None:
         async with opened(world) as store:
             claim = await begin_run(store)
