@@ -43,6 +43,7 @@ PAGES: dict[str, str | tuple[str, ...] | None] = {
     "docs/triggers.md": None,  # values only: nothing to work on
     "docs/tutorial.md": "shop:app",
     "docs/worker.md": "studio:app",
+    "docs/workflows.md": "shop:app",
 }
 # Pages whose blocks speak to a Redis too: which variable has its URL, and which database it is.
 REDIS = {
