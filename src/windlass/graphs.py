@@ -146,8 +146,6 @@ class GraphBuilder:
         """
         name = options.name or task.spec.function.__name__
         check_name("name", name)
-        if task.spec.once is not None:
-            self._refuse(f"task {task.spec.name!r} cannot be a step: its option `once` could make")
         if len(self._steps) == STEPS_MAX:
             self._refuse(f"it has more than {STEPS_MAX:,} steps")
         given, needs = self._split(name, task.spec.signature.given(args, kwargs))

@@ -1,6 +1,6 @@
 """What a task's call means where a DAG is declared, or a workflow runs: a step of that."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -45,6 +45,12 @@ class Steppable(Protocol):
         self, given: dict[str, Any], edges: tuple[Edge, ...], rule: Rule | None
     ) -> JobRequest:
         """Check a call of which other jobs give some arguments, and make its request."""
+        ...
+
+
+    @property
+    def prepare_whole_step(self) -> Callable[..., JobRequest]:
+        """Check a call that nobody gives anything to, and make its request."""
         ...
 
 

@@ -184,18 +184,30 @@ class Task(Generic[P, C, R]):
         given:  the other arguments, by name.
         Raises: BadArguments, NotEncodable, PayloadTooLarge, BadLimitKey, BadComposition.
         """
-        spec, options = self.spec, self._options
-        if spec.once is not None:
-            raise BadComposition("a step", spec.name, "a task with `once` cannot be one")
-        if options.unique_key is not None or options.idempotency_key is not None:
-            raise BadComposition("a step", spec.name, "it takes no unique_key or idempotency_key")
-        lane = None
+        self._check_step()
+        spec, lane = self.spec, None
         if spec.lanes is not None:
             lane = spec.lanes.lane_of(spec.signature.with_defaults(given))
         slots = {edge.slot for edge in edges if edge.slot is not None}
         limit_bytes = self._app.settings.payload_limit_bytes
         payload = spec.signature.encode_given(given, slots, limit_bytes)
         return with_(self._request(payload, lane, edges), rule=rule)
+
+    def prepare_whole_step(self, *args: P.args, **kwargs: P.kwargs) -> JobRequest:
+        """Check a call that nobody gives anything to, and make its request; for runs.
+
+        Raises: BadArguments, NotEncodable, PayloadTooLarge, BadLimitKey, BadComposition.
+        """
+        self._check_step()
+        return self.prepare(*args, **kwargs)
+
+    def _check_step(self) -> None:
+        """Refuse what could become one with another job.  Raises: BadComposition."""
+        if self.spec.once is not None:
+            raise BadComposition("a step", self.name, "a task with `once` cannot be one")
+        options = self._options
+        if options.unique_key is not None or options.idempotency_key is not None:
+            raise BadComposition("a step", self.name, "it takes no unique_key or idempotency_key")
 
     def step(
         self,

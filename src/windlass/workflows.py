@@ -153,7 +153,7 @@ class _StepsOfWorkflow:
 
         Raises: BadArguments, NotEncodable, PayloadTooLarge, BadLimitKey, BadComposition.
         """
-        request = task.prepare_step(task.spec.signature.given(args, kwargs), (), None)
+        request = task.prepare_whole_step(*args, **kwargs)
         return replay.step(request, functools.partial(_value, task))
 
 

@@ -477,7 +477,7 @@ def test_what_has_no_place_in_a_dag_is_refused(mill: Mill) -> None:
 
     async def awaits() -> None: ...
 
-    with pytest.raises(BadDag, match="`once`"):
+    with pytest.raises(BadComposition, match="`once`"):
         _ = declared(mill, once).graph
     with pytest.raises(BadDag, match="async"):
         mill.app.dag(name="async")(awaits)
