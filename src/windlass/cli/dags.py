@@ -40,7 +40,7 @@ def show(
 ) -> int:
     """Show the steps of a DAG: what each waits for, and by which rule.
 
-    Exit code: 0, 1 if there is no such DAG, 2 for one that is declared wrongly.
+    Exit code: 0, or 2 if there is no such DAG, or one that is declared wrongly.
     """
     dags = {dag.name: dag for dag in load_app(target).dags}
     if name not in dags:
