@@ -423,3 +423,36 @@ async def test_a_look_before_the_last_tick_was_fired_does_not_count_as_quiet(
     bench._traffic.empty_since = bench._traffic.looks
     assert await asyncio.wait_for(quiet, 5)
     working.cancel()
+
+
+# -- runs --------------------------------------------------------------------
+
+
+@shop.dag(name="season")
+def season(article: str) -> str:
+    return pack.step()(sell(article))
+
+
+@shop.workflow(name="order")
+async def order(amount: int) -> int:
+    charged = await charge.astep(amount)
+    await asyncio.sleep(14 * 86_400)
+    return charged + await charge.astep(1)
+
+
+def test_a_run_of_a_dag_is_drained_with_its_steps(workbench: Workbench) -> None:
+    run = season.enqueue("hat")
+    workbench.drain()
+
+    assert run.result(0) == "HAT packed for pool"
+    assert [step.name for step in shop.runs.steps(run.id)] == ["sell", "pack"]
+
+
+def test_a_workflow_sleeps_until_the_clock_is_moved(workbench: Workbench) -> None:
+    run = order.enqueue(7)
+    workbench.fail_next(charge, OSError("once"))
+    workbench.run_for(timedelta(days=13))
+    assert run.job().state is State.WAITING
+    workbench.run_for(timedelta(days=2))
+
+    assert run.result(0) == 8
