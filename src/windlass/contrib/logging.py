@@ -15,6 +15,7 @@ STATES = {
     NoticeKind.SNOOZED: State.SCHEDULED,
     NoticeKind.CANCELLED: State.CANCELLED,
     NoticeKind.CONTINUED: State.WAITING,
+    NoticeKind.HELD: State.HELD,
     NoticeKind.RELEASED: State.QUEUED,
     NoticeKind.REFUSED: None,  # another holder has won, and decides
 }
@@ -23,6 +24,7 @@ LEVELS = {
     NoticeKind.RETRIED: logging.WARNING,
     NoticeKind.REFUSED: logging.WARNING,
     NoticeKind.FAILED: logging.ERROR,
+    NoticeKind.HELD: logging.ERROR,
 }
 
 

@@ -38,6 +38,7 @@ from windlass.model.notices import ENDS, Notice, NoticeKind, kind_of
 from windlass.model.outcomes import (
     Cancelled,
     Continued,
+    Diverged,
     Failed,
     Outcome,
     Released,
@@ -492,6 +493,8 @@ class Worker:
                     outcome.error.message,
                     "" if delay_s is None else f"; again in {soon_s:.3g} s",
                 )
+        if isinstance(outcome, Diverged):
+            log.error("job %s (%s) is held: %s", claim.job_id, claim.task, outcome.error.message)
         self._hand_over(claim, outcome, delay_s, running.began_at, spec.result_ttl_s)
 
     def _hand_over(

@@ -21,6 +21,7 @@ class NoticeKind(StrEnum):
     SNOOZED = "snoozed"
     CANCELLED = "cancelled"
     CONTINUED = "continued"  # it waits for jobs of its own, whose result will be its own
+    HELD = "held"  # its code does not do any more what it did: an operator must look
     RELEASED = "released"  # given back: the worker stops, or does not know the task
     REFUSED = "refused"  # the attempt's outcome came too late: another holder has won
     LOST = "lost"  # `count` jobs were taken back from workers whose lease had ended
@@ -38,6 +39,7 @@ ENDS = (
     NoticeKind.SNOOZED,
     NoticeKind.CANCELLED,
     NoticeKind.CONTINUED,
+    NoticeKind.HELD,
     NoticeKind.RELEASED,
     NoticeKind.REFUSED,
 )  # how an attempt, or a claim before it began, comes to its end
@@ -76,6 +78,8 @@ def kind_of(transition: Transition) -> NoticeKind:
             return NoticeKind.CANCELLED
         case State.WAITING:
             return NoticeKind.CONTINUED
+        case State.HELD:
+            return NoticeKind.HELD
         case State.SCHEDULED if transition.reason is Reason.RETRY:
             return NoticeKind.RETRIED
         case State.SCHEDULED if transition.reason is Reason.SNOOZE:
