@@ -47,7 +47,6 @@ class Steppable(Protocol):
         """Check a call of which other jobs give some arguments, and make its request."""
         ...
 
-
     @property
     def prepare_whole_step(self) -> Callable[..., JobRequest]:
         """Check a call that nobody gives anything to, and make its request."""

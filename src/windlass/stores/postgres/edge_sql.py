@@ -20,7 +20,7 @@ UPDATE windlass_jobs
        upstream = CASE WHEN reason = 'cancel_requested' THEN upstream ELSE $3 END,
        run_lane = CASE WHEN kind IS NOT NULL THEN coalesce(lane, run_lane) END,
        lane = CASE WHEN kind IS NULL OR reason = 'cancel_requested' THEN lane END,
-       attempt = $4, failures = $5, worker = NULL
+       attempt = $4, failures = $5, worker = NULL, expires_at = NULL
  WHERE id = $1 AND state = 'running' AND fence = $2
 RETURNING state
 """
@@ -39,6 +39,11 @@ SELECT coalesce(array_agg(parent_id) FILTER (WHERE parent_id = ANY ($2)), '{}'),
        coalesce(max(place) + 1, 0)
   FROM windlass_edges
  WHERE child_id = $1
+"""
+
+FIND_EDGES = """
+SELECT parent_id, slot, position FROM windlass_edges
+ WHERE child_id = $1 AND parent_id = ANY ($2::text[])
 """
 
 # Whoever settles one of these from now on looks for its children.
@@ -117,6 +122,6 @@ LIST_INPUTS = """
 SELECT edge.parent_id, parent.task, edge.slot, edge.position, parent.result,
        CASE WHEN parent.result IS NULL THEN parent.result_until END
   FROM windlass_edges AS edge JOIN windlass_jobs AS parent ON parent.id = edge.parent_id
- WHERE edge.child_id = $1
+ WHERE edge.child_id = $1 AND edge.slot IS NOT NULL
  ORDER BY edge.place
 """

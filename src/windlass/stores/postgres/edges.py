@@ -11,7 +11,7 @@ from windlass.model.topics import DONE
 from windlass.stores.postgres import edge_sql, sql, wait_sql
 from windlass.stores.postgres.connection import Connection
 from windlass.stores.postgres.rows import Row, insert_columns
-from windlass.stores.postgres.runs import add_steps
+from windlass.stores.postgres.runs import add_steps, keep_turns
 from windlass.stores.postgres.telling import advance
 
 
@@ -71,6 +71,7 @@ async def continue_as(connection: Connection, step: Transition) -> bool:
             await advance(connection, [step.job_id])
         if state != State.WAITING:
             return state is not None
+        await keep_turns(connection, step.turns)
         stored = await insert_linked(connection, step.children) if step.children else []
         stands = {child.id: job_id for child, job_id in zip(step.children, stored, strict=True)}
         edges = [with_(e, parent=stands.get(e.parent, e.parent)) for e in step.after_children]
@@ -91,8 +92,11 @@ async def _wait_by(
 ) -> None:
     """Have a job wait by a rule, anew if it did before, for jobs new to it and for others."""
     [[known, place]] = await connection.fetch(edge_sql.TURN_EDGES, child, parents)
-    known = set(known)
-    added = [edge for edge in edges if edge.parent not in known]
+    added = edges
+    if known:
+        found = await connection.fetch(edge_sql.FIND_EDGES, child, known)
+        kept = {Edge(*row) for row in map(tuple, found)}
+        added = [edge for edge in edges if edge not in kept]
     await _add(connection, _rows_of(child, added, place))
     await _keep_waits(connection, [(child, rule, len(parents))])
 

@@ -356,8 +356,10 @@ CREATE TABLE windlass_steps (
     name   text COLLATE "C" NOT NULL,
     nth    integer NOT NULL,
     print  text NOT NULL,
+    turn   integer,
     UNIQUE (run_id, name, nth)
 );
+CREATE INDEX windlass_steps_run ON windlass_steps (run_id, job_id);
 """
 
 MIGRATIONS = (

@@ -15,8 +15,7 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[])
 ON CONFLICT (job_id) DO NOTHING
 """
 
-# Index: that of (run_id, name, nth); by the primary key, which has the order, one would read
-# the steps of all runs.
+# Index: windlass_steps_run, in its order.
 LIST_STEPS = """
 WITH mine AS MATERIALIZED (
     SELECT * FROM windlass_steps
@@ -24,7 +23,8 @@ WITH mine AS MATERIALIZED (
      ORDER BY job_id
 )
 SELECT mine.run_id, mine.name, mine.nth, mine.print, job.id, job.task, job.queue, job.state,
-       job.reason, job.attempt, job.started_at, job.ended_at, job.error_type, wait.rule
+       job.reason, job.attempt, job.started_at, job.ended_at, job.error_type, wait.rule,
+       mine.turn
   FROM mine
   JOIN windlass_jobs AS job ON job.id = mine.job_id
   LEFT JOIN windlass_waits AS wait ON wait.job_id = mine.job_id
@@ -38,6 +38,13 @@ SELECT job.state, count(*)
   FROM windlass_steps AS step JOIN windlass_jobs AS job ON job.id = step.job_id
  WHERE step.run_id = $1
  GROUP BY job.state
+"""
+
+
+KEEP_TURNS = """
+UPDATE windlass_steps AS step SET turn = seen.turn
+  FROM unnest($1::text[], $2::int[]) AS seen (job_id, turn)
+ WHERE step.job_id = seen.job_id AND step.turn IS NULL
 """
 
 
@@ -96,4 +103,11 @@ def _step_from(row: Row) -> Step:
         ended_at=row[11],
         error_type=row[12],
         rule=None if row[13] is None else Rule(row[13]),
+        turn=row[14],
     )
+
+
+async def keep_turns(connection: Connection, turns: Sequence[tuple[JobId, int]]) -> None:
+    """Keep as the how-manieth a run has seen the ends of steps."""
+    if turns:
+        await connection.execute(KEEP_TURNS, *map(list, zip(*turns, strict=True)))

@@ -586,6 +586,17 @@ SELECT {JOB_COLUMNS}
  LIMIT $7
 """  # noqa: S608
 
+# Index: windlass_steps_run, read backwards.
+LIST_STEP_JOBS = f"""
+SELECT {JOB_COLUMNS}
+  FROM windlass_jobs
+ WHERE id IN (SELECT job_id FROM windlass_steps WHERE run_id = $11)
+   AND {NARROWED}
+   AND ($10::text[] IS NULL OR kind = ANY ($10))
+ ORDER BY id DESC
+ LIMIT $7
+"""  # noqa: S608
+
 COUNT_JOBS = "SELECT queue, state, count(*) FROM windlass_jobs GROUP BY queue, state"
 
 GROUP_BACKLOG = """

@@ -344,9 +344,16 @@ class PostgresStore:
 
     async def jobs(self, where: JobFilter, *, limit: int, before: JobId | None = None) -> list[Job]:
         """List jobs, newest id first; ``before`` pages on from the last id of a page."""
-        kinds = () if where.kinds is None else (list(where.kinds),)
+        kinds = None if where.kinds is None else list(where.kinds)
+        more: tuple[Any, ...] = ()
+        if where.run is not None:
+            statement, more = sql.LIST_STEP_JOBS, (kinds, where.run)
+        elif kinds is not None:
+            statement, more = sql.LIST_RUNS, (kinds,)
+        else:
+            statement = sql.LIST_JOBS
         rows = await self._fetch(
-            sql.LIST_JOBS if where.kinds is None else sql.LIST_RUNS,
+            statement,
             before,
             None if where.states is None else list(where.states),
             where.task,
@@ -356,7 +363,7 @@ class PostgresStore:
             limit,
             where.fingerprint is not UNSET,
             None if where.fingerprint is UNSET else where.fingerprint,
-            *kinds,
+            *more,
         )
         return [job_from_row(row) for row in rows]
 
