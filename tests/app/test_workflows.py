@@ -391,7 +391,7 @@ async def test_a_workflow_is_plain_code_where_it_is_called(shop: Shop) -> None:
 
     assert await order(3) == "receipt 3: 100"
     with pytest.raises(NotInRun, match="astep"):
-        shop.pack.astep(1)
+        _ = shop.pack.astep(1)
     await shop.app.aclose()
 
 

@@ -8,7 +8,14 @@ import asyncpg
 import pytest
 
 from tests.servers import PostgresServer
-from windlass.stores.postgres import PostgresStore, progress, results, sql
+from windlass.stores.postgres import (
+    PostgresStore,
+    edge_sql,
+    progress,
+    results,
+    sql,
+    wait_sql,
+)
 
 pytestmark = pytest.mark.postgres
 
@@ -26,6 +33,16 @@ INSERT INTO windlass_jobs (id, task, queue, state, priority, created_at, due_at,
 SELECT lpad(n::text, 36, '0'), 't', 'q1', 'queued', 0, now(), now(), '{}', 'lane' || n % 1000, '{}'
   FROM generate_series($1::int, $2::int) AS n
 """
+# A hundred thousand waits by a rule, and each tenth of them for two jobs.
+FILL_WAITS = """
+WITH waits AS (
+    INSERT INTO windlass_waits (job_id, rule, parents)
+    SELECT lpad(n::text, 36, '0'), 'all_done', 2 FROM generate_series(1, 100000) AS n
+)
+INSERT INTO windlass_edges (child_id, place, parent_id)
+SELECT lpad(n::text, 36, '0'), place, lpad((1000000 + n * 10 + place)::text, 36, '0')
+  FROM generate_series(1, 100000) AS n, generate_series(0, 1) AS place
+"""
 WORKER = """
 INSERT INTO windlass_workers (id, host, pid, queues, slots, started_at, lease_until)
 VALUES ('w', 'h', 1, '{}', 1, now(), now() + interval '1 hour')
@@ -38,14 +55,17 @@ async def _fill(url: str, *, analyze: bool) -> None:
     await store.close()
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute("ALTER TABLE windlass_jobs SET (autovacuum_enabled = off)")
+        for table in ("jobs", "edges", "waits"):
+            off = f"ALTER TABLE windlass_{table} SET (autovacuum_enabled = off)"
+            await connection.execute(off)
         if analyze:
             await connection.execute("ANALYZE windlass_jobs")
         await connection.execute(FILL, "succeeded", 1, ROWS)
         await connection.execute(FILL, "queued", ROWS + 1, 2 * ROWS)
         await connection.execute(FILL_LANES, 2 * ROWS + 1, 2 * ROWS + LIMITED)
+        await connection.execute(FILL_WAITS)
         if analyze:
-            await connection.execute("ANALYZE windlass_jobs")
+            await connection.execute("ANALYZE windlass_jobs, windlass_edges, windlass_waits")
         await connection.execute(WORKER)
     finally:
         await connection.close()
@@ -78,12 +98,12 @@ def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
     return [plan, *below]
 
 
-def scans_of(plan: dict[str, Any]) -> set[str]:
-    """Return how a plan reads the table of jobs."""
+def scans_of(plan: dict[str, Any], table: str = "windlass_jobs") -> set[str]:
+    """Return how a plan reads a table."""
     return {
         f"{node['Node Type']} {node.get('Index Name', '')}".strip()
         for node in nodes(plan["Plan"])
-        if node.get("Relation Name") == "windlass_jobs" and "Scan" in node["Node Type"]
+        if node.get("Relation Name") == table and "Scan" in node["Node Type"]
     }
 
 
@@ -170,3 +190,26 @@ async def test_late_results_are_found_by_their_index(filled: str) -> None:
 
     assert "Index Scan windlass_jobs_results" in scans_of(plan)
     assert not any(scan.startswith("Seq Scan") for scan in scans_of(plan))
+
+
+async def test_ends_are_told_and_counted_by_ids_alone(filled: str) -> None:
+    """Whatever the statistics say: 200 jobs that end cost what they cost, not what there is."""
+    parents = [str(n).zfill(36) for n in range(ROWS + 10, ROWS + 2_010, 10)]
+    children = [str(n).zfill(36) for n in range(1, 201)]
+    states = ["failed"] * 200
+    told: list[tuple[str, tuple[Any, ...]]] = [
+        (wait_sql.LOCK_WAITS, (parents, None)),
+        (wait_sql.COUNT_ENDS, (parents, states, children)),
+        (wait_sql.FIND_CAUSES, (children, states, "")),
+        (wait_sql.DECIDE_WAITING, (children, states, [b""] * 200, "")),
+        (edge_sql.GIVE_UP, (parents, states, [b""] * 200, None, "")),
+        (edge_sql.FIND_ENDED_BELOW, (parents, "")),
+    ]
+    for statement, values in told:
+        plan = await _plan(filled, f"BEGIN; {edge_sql.PLAN_BY_ID}", statement, *values)
+        read = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+        tables = ("windlass_jobs", "windlass_edges", "windlass_waits")
+        scans = set().union(*(scans_of(plan, table) for table in tables))
+
+        assert not any(scan.startswith("Seq Scan") for scan in scans), (statement, scans)
+        assert read < 10_000, (statement, read)

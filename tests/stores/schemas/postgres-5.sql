@@ -203,7 +203,8 @@ CREATE TABLE public.windlass_steps (
     run_id text NOT NULL COLLATE pg_catalog."C",
     name text NOT NULL COLLATE pg_catalog."C",
     nth integer NOT NULL,
-    print text NOT NULL
+    print text NOT NULL,
+    turn integer
 );
 CREATE TABLE public.windlass_waits (
     job_id text NOT NULL COLLATE pg_catalog."C",
@@ -269,11 +270,12 @@ CREATE INDEX windlass_jobs_worker ON public.windlass_jobs USING btree (worker) W
 CREATE INDEX windlass_marks_until ON public.windlass_marks USING btree (until_us);
 CREATE INDEX windlass_paces_full ON public.windlass_paces USING btree (full_at_us);
 CREATE INDEX windlass_schedules_due ON public.windlass_schedules USING btree (due_at, name) WHERE (due_at IS NOT NULL);
+CREATE INDEX windlass_steps_run ON public.windlass_steps USING btree (run_id, job_id);
 CREATE TRIGGER windlass_jobs_move BEFORE UPDATE OF state ON public.windlass_jobs FOR EACH ROW WHEN (((new.state <> old.state) AND (((((((((((((((((((((((((((((old.state <> 'queued'::text) OR (new.state <> 'running'::text)) AND ((old.state <> 'running'::text) OR (new.state <> 'succeeded'::text))) AND ((old.state <> 'waiting'::text) OR (new.state <> 'scheduled'::text))) AND ((old.state <> 'waiting'::text) OR (new.state <> 'queued'::text))) AND ((old.state <> 'waiting'::text) OR (new.state <> 'held'::text))) AND ((old.state <> 'waiting'::text) OR (new.state <> 'cancelled'::text))) AND ((old.state <> 'waiting'::text) OR (new.state <> 'skipped'::text))) AND ((old.state <> 'waiting'::text) OR (new.state <> 'failed'::text))) AND ((old.state <> 'scheduled'::text) OR (new.state <> 'queued'::text))) AND ((old.state <> 'scheduled'::text) OR (new.state <> 'held'::text))) AND ((old.state <> 'scheduled'::text) OR (new.state <> 'cancelled'::text))) AND ((old.state <> 'scheduled'::text) OR (new.state <> 'failed'::text))) AND ((old.state <> 'queued'::text) OR (new.state <> 'scheduled'::text))) AND ((old.state <> 'queued'::text) OR (new.state <> 'held'::text))) AND ((old.state <> 'queued'::text) OR (new.state <> 'cancelled'::text))) AND ((old.state <> 'queued'::text) OR (new.state <> 'failed'::text))) AND ((old.state <> 'held'::text) OR (new.state <> 'waiting'::text))) AND ((old.state <> 'held'::text) OR (new.state <> 'scheduled'::text))) AND ((old.state <> 'held'::text) OR (new.state <> 'queued'::text))) AND ((old.state <> 'held'::text) OR (new.state <> 'cancelled'::text))) AND ((old.state <> 'held'::text) OR (new.state <> 'failed'::text))) AND ((old.state <> 'running'::text) OR (new.state <> 'waiting'::text))) AND ((old.state <> 'running'::text) OR (new.state <> 'scheduled'::text))) AND ((old.state <> 'running'::text) OR (new.state <> 'queued'::text))) AND ((old.state <> 'running'::text) OR (new.state <> 'held'::text))) AND ((old.state <> 'running'::text) OR (new.state <> 'failed'::text))) AND ((old.state <> 'running'::text) OR (new.state <> 'cancelled'::text))) AND ((old.state <> 'running'::text) OR (new.state <> 'skipped'::text))))) EXECUTE FUNCTION public.windlass_refuse_move();
 ALTER TABLE ONLY public.windlass_progress
     ADD CONSTRAINT windlass_progress_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.windlass_jobs(id) ON DELETE CASCADE;
-INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (1, 'jobs, workers, events', '2026-11-21 21:11:41.672871+00');
-INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (2, 'headers of jobs', '2026-11-21 21:11:41.713309+00');
-INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (3, 'limits, holds, fingerprints, edges, marks, progress', '2026-11-21 21:11:41.714867+00');
-INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (4, 'schedules, fires, leaders, backfills', '2026-11-21 21:11:41.749175+00');
-INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (5, 'runs, steps, waits by a rule', '2026-11-21 21:11:41.778863+00');
+INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (1, 'jobs, workers, events', '2026-11-21 21:51:50.576475+00');
+INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (2, 'headers of jobs', '2026-11-21 21:51:50.593377+00');
+INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (3, 'limits, holds, fingerprints, edges, marks, progress', '2026-11-21 21:51:50.594839+00');
+INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (4, 'schedules, fires, leaders, backfills', '2026-11-21 21:51:50.609907+00');
+INSERT INTO public.windlass_migrations (number, name, applied_at) VALUES (5, 'runs, steps, waits by a rule', '2026-11-21 21:51:50.620139+00');

@@ -114,7 +114,7 @@ CREATE TABLE windlass_edges (
     place     INTEGER NOT NULL,
     parent_id TEXT    NOT NULL,
     slot      TEXT,
-    position  INTEGER,
+    position  INTEGER, awaited INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (child_id, place)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX windlass_edges_parent ON windlass_edges (parent_id);
@@ -220,19 +220,21 @@ CREATE TABLE windlass_steps (
     name   TEXT    NOT NULL,
     nth    INTEGER NOT NULL,
     print  TEXT    NOT NULL,
+    turn   INTEGER,
     UNIQUE (run_id, name, nth)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX windlass_steps_run ON windlass_steps (run_id, job_id);
 CREATE TRIGGER windlass_jobs_move BEFORE UPDATE OF state ON windlass_jobs
     WHEN NEW.state <> OLD.state AND NOT EXISTS (
         SELECT 1 FROM windlass_moves WHERE before = OLD.state AND after = NEW.state)
 BEGIN
     SELECT RAISE(ABORT, 'a job cannot make this move');
 END;
-INSERT INTO windlass_migrations VALUES (1, 'jobs, workers, events', 1795295138067439);
-INSERT INTO windlass_migrations VALUES (2, 'headers of jobs', 1795295138068484);
-INSERT INTO windlass_migrations VALUES (3, 'limits, holds, fingerprints, edges, marks, progress', 1795295138071966);
-INSERT INTO windlass_migrations VALUES (4, 'schedules, fires, leaders, backfills', 1795295138073079);
-INSERT INTO windlass_migrations VALUES (5, 'runs, steps, waits by a rule', 1795295138074548);
+INSERT INTO windlass_migrations VALUES (1, 'jobs, workers, events', 1795297909719480);
+INSERT INTO windlass_migrations VALUES (2, 'headers of jobs', 1795297909721435);
+INSERT INTO windlass_migrations VALUES (3, 'limits, holds, fingerprints, edges, marks, progress', 1795297909724853);
+INSERT INTO windlass_migrations VALUES (4, 'schedules, fires, leaders, backfills', 1795297909725848);
+INSERT INTO windlass_migrations VALUES (5, 'runs, steps, waits by a rule', 1795297909727732);
 INSERT INTO windlass_moves VALUES ('held', 'cancelled');
 INSERT INTO windlass_moves VALUES ('held', 'failed');
 INSERT INTO windlass_moves VALUES ('held', 'queued');

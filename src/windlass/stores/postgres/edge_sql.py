@@ -46,27 +46,50 @@ SELECT parent_id, slot, position FROM windlass_edges
  WHERE child_id = $1 AND parent_id = ANY ($2::text[])
 """
 
-# Whoever settles one of these from now on looks for its children.
+# Whoever settles one of these from now on looks for its children.  ``downstream`` is NULL where
+# nobody waits for a job, false where all need its success, true where some wait by a rule (or
+# where it was marked before there were rules).  Locked in the order of their ids.
 MARK_PARENTS = """
-UPDATE windlass_jobs SET downstream = true
- WHERE id IN (SELECT id FROM windlass_jobs WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE)
-RETURNING id
+WITH parent AS MATERIALIZED (
+    SELECT job.id, by_rule
+      FROM unnest($1::text[], $2::bool[]) AS awaited (id, by_rule)
+      JOIN windlass_jobs AS job ON job.id = awaited.id
+     ORDER BY job.id
+       FOR UPDATE OF job
+)
+UPDATE windlass_jobs AS job SET downstream = coalesce(job.downstream, false) OR by_rule
+  FROM parent
+ WHERE job.id = parent.id
+RETURNING job.id
 """
 
-# Whether others wait by a rule; and for a success, as far as that is asked.  A statement of its
-# own, after the ends: whoever adds an edge meanwhile waits for us, or has committed before.
+# What follows reaches its rows by their ids; the planner knows nothing of how far down the edges
+# go, and would read whole tables, or compile the statement.
+PLAN_BY_ID = """
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off;
+SET LOCAL jit = off
+"""
+
 FIND_ENDED_PARENTS = """
-SELECT id, task, state, error_type, CASE WHEN error_type = $2 THEN error END,
-       NOT $3::bool OR EXISTS (
-           SELECT 1 FROM windlass_edges AS edge JOIN windlass_jobs AS child
-               ON child.id = edge.child_id
-            WHERE edge.parent_id = ended.id AND edge.awaited
-              AND child.state = 'waiting' AND child.upstream > 0),
-       EXISTS (SELECT 1 FROM windlass_edges AS edge JOIN windlass_waits AS wait
-                   ON wait.job_id = edge.child_id
-                WHERE edge.parent_id = ended.id)
-  FROM windlass_jobs AS ended
+SELECT id, task, state, error_type, CASE WHEN error_type = $2 THEN error END, true, downstream
+  FROM windlass_jobs
  WHERE id = ANY ($1::text[]) AND downstream IS NOT NULL AND ended_at IS NOT NULL
+"""
+
+# The same of those that have ended because another did: nearly all below them has been told.  Not
+# what was linked to them meanwhile, so it is looked for once more, now that their rows are locked.
+FIND_ENDED_BELOW = """
+SELECT id, task, state, error_type, CASE WHEN error_type = $2 THEN error END,
+       (SELECT true
+          FROM windlass_edges AS edge JOIN windlass_jobs AS child ON child.id = edge.child_id
+         WHERE edge.parent_id = ended.id AND edge.awaited
+           AND child.state = 'waiting' AND child.upstream > 0
+         LIMIT 1) IS NOT NULL,
+       downstream
+  FROM windlass_jobs AS ended
+ WHERE id = ANY ($1::text[]) AND downstream IS NOT NULL
 """
 
 # Edge: waiting -> waiting | scheduled | queued.  Who waits by a rule has no ``upstream`` left, and
@@ -92,20 +115,24 @@ RETURNING job.state, job.queue
 """
 
 # Edge: waiting -> failed | cancelled, all the way down, as far as successes are waited for: who
-# waits by a rule is told of these ends afterwards.  Index: windlass_edges_parent, primary key.
+# waits by a rule is told of these ends afterwards.  OFFSET 0: the edges are looked up for each
+# parent, whatever the statistics say.  Index: windlass_edges_parent, primary key.
 GIVE_UP = """
 WITH RECURSIVE doomed (id, after, error) AS (
     SELECT edge.child_id, bad.after, bad.error
       FROM unnest($1::text[], $2::text[], $3::bytea[]) AS bad (id, after, error)
-      JOIN windlass_edges AS edge ON edge.parent_id = bad.id
-     WHERE edge.awaited AND ($4::text[] IS NULL OR edge.child_id = ANY ($4))
+           CROSS JOIN LATERAL (
+          SELECT child_id FROM windlass_edges WHERE parent_id = bad.id AND awaited
+          OFFSET 0) AS edge
+     WHERE ($4::text[] IS NULL OR edge.child_id = ANY ($4))
        AND (SELECT state = 'waiting' AND upstream > 0
               FROM windlass_jobs WHERE id = edge.child_id)
      UNION
     SELECT edge.child_id, doomed.after, doomed.error
-      FROM doomed JOIN windlass_edges AS edge ON edge.parent_id = doomed.id
-     WHERE edge.awaited
-       AND (SELECT state = 'waiting' AND upstream > 0
+      FROM doomed CROSS JOIN LATERAL (
+          SELECT child_id FROM windlass_edges WHERE parent_id = doomed.id AND awaited
+          OFFSET 0) AS edge
+     WHERE (SELECT state = 'waiting' AND upstream > 0
               FROM windlass_jobs WHERE id = edge.child_id)
 ), once AS MATERIALIZED (
     SELECT DISTINCT ON (id) id, after, error FROM doomed ORDER BY id, after, error

@@ -1,6 +1,6 @@
 """Jobs that wait for others: inserted with their edges, and let go or given up with them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace as with_
 
@@ -44,7 +44,8 @@ async def insert_linked(connection: Connection, requests: Sequence[JobRequest]) 
             if stands[request.id] == request.id
         }
         rows = [row for child, edges in after.items() for row in _rows_of(child, edges)]
-        new, parents = await _add(connection, rows)
+        ruled = {request.id for request in requests if request.rule is not None}
+        new, parents = await _add(connection, rows, ruled)
         rules = {request.id: request.rule for request in requests if request.id in new}
         await _keep_waits(
             connection,
@@ -82,7 +83,7 @@ async def continue_as(connection: Connection, step: Transition) -> bool:
             if len(parents) != upstream:
                 await connection.execute(edge_sql.EXPECT_PARENTS, step.job_id, len(parents))
             [[_, place]] = await connection.fetch(edge_sql.TURN_EDGES, step.job_id, [])
-            await _add(connection, _rows_of(step.job_id, edges, place))
+            await _add(connection, _rows_of(step.job_id, edges, place), ())
         await advance(connection, parents, [step.job_id])
     return True
 
@@ -97,7 +98,7 @@ async def _wait_by(
         found = await connection.fetch(edge_sql.FIND_EDGES, child, known)
         kept = {Edge(*row) for row in map(tuple, found)}
         added = [edge for edge in edges if edge not in kept]
-    await _add(connection, _rows_of(child, added, place))
+    await _add(connection, _rows_of(child, added, place), [child])
     await _keep_waits(connection, [(child, rule, len(parents))])
 
 
@@ -106,18 +107,24 @@ def _rows_of(child: JobId, edges: Sequence[Edge], first: int = 0) -> list[Row]:
     return [(child, n, e.parent, e.slot, e.position) for n, e in enumerate(edges, first)]
 
 
-async def _add(connection: Connection, edges: Sequence[Row]) -> tuple[set[JobId], list[JobId]]:
+async def _add(
+    connection: Connection, edges: Sequence[Row], ruled: Collection[JobId]
+) -> tuple[set[JobId], list[JobId]]:
     """Have jobs wait for others; return which of the jobs are new, and for whom these wait.
 
     edges:  child, place, parent, slot, position; one that was added before changes nothing.
+    ruled:  those of the children that wait by a rule.
     Raises: JobNotFound, for a parent that does not exist.
     """
     if not edges:
         return set(), []
     new = await connection.fetch(edge_sql.ADD_EDGES, *map(list, zip(*edges, strict=True)))
     children = {child for (child,) in new}
-    parents = sorted({parent for child, _, parent, *_ in edges if child in children})
-    marked = {parent for (parent,) in await connection.fetch(edge_sql.MARK_PARENTS, parents)}
+    awaited = {parent for child, _, parent, *_ in edges if child in children}
+    by_rule = {parent for child, _, parent, *_ in edges if child in ruled}
+    parents = sorted(awaited)
+    facts = parents, [parent in by_rule for parent in parents]
+    marked = {parent for (parent,) in await connection.fetch(edge_sql.MARK_PARENTS, *facts)}
     for parent in parents:
         if parent not in marked:
             raise JobNotFound(parent)

@@ -25,7 +25,7 @@ class Ended(NamedTuple):
 
     error:     its own, where it was given up itself.
     has_plain: whether others may wait for its success.
-    has_ruled: whether others wait for it by a rule.
+    has_ruled: whether others may wait for it by a rule.
     """
 
     id: JobId
@@ -76,21 +76,19 @@ async def advance(
     children: only these; None: all that wait.
     """
     news = News()
-    ended = await _find_ended(connection, ids, False)
+    ended = await _find(connection, edge_sql.FIND_ENDED_PARENTS, ids)
+    if any(one.has_ruled or one.state != State.SUCCEEDED for one in ended):
+        await connection.execute(edge_sql.PLAN_BY_ID)
     while ended:
         below = await _tell_plain(connection, ended, children, news)
         below += await _tell_ruled(connection, ended, children, news)
-        # These have just ended: nobody has been told but those whom their own end has given up.
-        ended = await _find_ended(connection, below, True) if below else []
-        children = None
+        ended = await _find(connection, edge_sql.FIND_ENDED_BELOW, below) if below else []
+        children = None  # these have just ended, so all that wait for them are to be told
     await news.write(connection)
 
 
-async def _find_ended(
-    connection: Connection, ids: Sequence[JobId], looks_for_plain: bool
-) -> list[Ended]:
-    facts = list(ids), UPSTREAM_FAILED, looks_for_plain
-    return [Ended(*row) for row in await connection.fetch(edge_sql.FIND_ENDED_PARENTS, *facts)]
+async def _find(connection: Connection, statement: str, ids: Sequence[JobId]) -> list[Ended]:
+    return [Ended(*row) for row in await connection.fetch(statement, list(ids), UPSTREAM_FAILED)]
 
 
 async def _tell_plain(

@@ -35,8 +35,9 @@ SELECT job_id FROM windlass_waits
    FOR UPDATE
 """
 
-# Returns the counts as they are now, and whether they are still waited for.
-# Index: windlass_edges_parent, primary key.
+# Returns the counts as they are now, and whether the job still waits.  OFFSET 0: the edges are
+# looked up for each parent, whatever the statistics say.  Index: windlass_edges_parent, primary
+# key.
 COUNT_ENDS = """
 WITH told AS MATERIALIZED (
     SELECT child_id,
@@ -46,8 +47,11 @@ WITH told AS MATERIALIZED (
            count(*) FILTER (WHERE state = 'skipped')::int AS skipped
       FROM (SELECT DISTINCT edge.child_id, ended.id, ended.state
               FROM unnest($1::text[], $2::text[]) AS ended (id, state)
-              JOIN windlass_edges AS edge ON edge.parent_id = ended.id
-             WHERE edge.awaited AND edge.child_id = ANY ($3::text[])) AS told_once
+                   CROSS JOIN LATERAL (
+                  SELECT child_id FROM windlass_edges
+                   WHERE parent_id = ended.id AND awaited
+                  OFFSET 0) AS edge
+             WHERE edge.child_id = ANY ($3::text[])) AS told_once
      GROUP BY child_id
 )
 UPDATE windlass_waits AS wait
