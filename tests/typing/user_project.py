@@ -185,3 +185,56 @@ async def in_transactions(connection: object) -> None:
     thumbnail.enqueue_in()  # error: call-arg
     await send_email.aenqueue_in(connection, "a", "b", copy=2)  # error: call-arg
     app.enqueue_many_in(connection, [thumbnail.prepare(Path("a.png"))])
+
+
+# -- DAGs and workflows ---------------------------------------------------------
+
+
+@app.task
+async def fetch_page(url: str, depth: int = 1) -> list[int]:
+    return [depth]
+
+
+@app.task
+def add_up(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+@app.dag
+def site(url: str, *, depth: int = 2) -> int:
+    numbers = fetch_page.step(name="pages")(url, depth=depth)
+    assert_type(numbers, list[int])
+    total = add_up(numbers)
+    assert_type(total, int)
+    add_up.step(rule="all_done", after=[numbers])([1])
+    add_up(url)  # error: arg-type
+    fetch_page.step()(url, deep=1)  # error: call-arg
+    add_up.step(rule="all_doen")([1])  # error: arg-type
+    return total
+
+
+@app.dag(schedule=cron("0 5 * * *"))
+def nights() -> list[int]:
+    return [site("a"), add_up([1])]
+
+
+@app.workflow
+async def crawl(url: str) -> str:
+    numbers = await fetch_page(url)
+    assert_type(numbers, list[int])
+    total = await add_up.astep(numbers)
+    assert_type(total, int)
+    of_site = await site.astep(url, depth=3)
+    assert_type(of_site, int)
+    await add_up.astep("x")  # error: arg-type
+    return await crawl(url)
+
+
+async def run_them() -> None:
+    assert_type(site.enqueue("a", depth=1).result(), int)
+    assert_type(await (await crawl.aenqueue("a")).aresult(), str)
+    assert_type(nights.enqueue().result(), list[int])
+    site.enqueue(7)  # error: arg-type
+    crawl.enqueue("a", 2)  # error: call-arg
+    for step in app.runs.steps(site.enqueue("b").id):
+        assert_type(step.name, str)
