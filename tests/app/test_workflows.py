@@ -301,6 +301,25 @@ async def test_a_step_that_is_not_asked_for_any_more_holds_the_run(shop: Shop) -
     assert b"not asked for any more" in job.error
 
 
+async def test_a_workflow_that_can_never_go_on_fails_and_says_so(shop: Shop) -> None:
+    @shop.app.workflow(name="stuck")
+    async def stuck() -> None:
+        waiting = asyncio.create_task(shop.hold())
+        await shop.charge(1)
+        waiting.cancel()
+        await asyncio.Event().wait()
+
+    async with working(shop.app):
+        run = await stuck.aenqueue()
+        with pytest.raises(JobFailed) as caught:
+            await run.aresult(WAIT_S)
+        async with asyncio.timeout(WAIT_S):
+            while (await steps_of(shop.app, run))["0/hold"] is not State.CANCELLED:
+                await asyncio.sleep(0.005)
+
+    assert caught.value.error_type == "windlass.errors.WorkflowStuck"
+
+
 async def test_random_numbers_and_the_time_are_the_same_each_time(shop: Shop) -> None:
     seen: list[tuple[float, str, datetime]] = []
 

@@ -12,7 +12,7 @@ from windlass.core.inputs import own_result, with_inputs
 from windlass.core.lifecycle import OWN_RESULT
 from windlass.core.references import is_reference
 from windlass.core.tasks import TaskSpec
-from windlass.engine.cancelling import cancel_job
+from windlass.engine.cancelling import cancel_job, cancel_steps
 from windlass.engine.large_results import LargeResults
 from windlass.errors import JobNotFound, StepsFailed, UnavailableError
 from windlass.model.jobs import Claim, Finished, Input, JobId, Reason, RunKind, State
@@ -60,6 +60,10 @@ class Inputs:
         """Cancel steps that a run does not need any more, or ask them to stop."""
         for job_id in job_ids:
             await self._lasting(claim, partial(cancel_job, self._store, job_id, claim.task))
+
+    async def end_steps(self, claim: Claim) -> None:
+        """Cancel what is left of a run that ends by an error: no step outlives its run."""
+        await self._lasting(claim, partial(cancel_steps, self._store, claim.job_id, claim.task))
 
     async def _history_of(self, run: JobId) -> History:
         job = await self._store.get(run)

@@ -33,7 +33,7 @@ from windlass.engine.upkeep import Upkeep
 from windlass.engine.watchdog import Watchdog
 from windlass.engine.worker_notices import of_claim, of_end, of_progress
 from windlass.errors import ConfigurationError, TaskError, UnavailableError, UsageError
-from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, JobId
+from windlass.model.jobs import CLAIM_BATCH_MAX, Claim, JobId, RunKind
 from windlass.model.notices import ENDS, Notice, NoticeKind, kind_of
 from windlass.model.outcomes import (
     Cancelled,
@@ -445,6 +445,8 @@ class Worker:
                 outcome = await self._executors[spec.isolation].run(spec, claim, running.context)
             if isinstance(outcome, Continued) and outcome.cancels:
                 await self._inputs.cancel(claim, outcome.cancels)
+            elif spec.kind is RunKind.WORKFLOW and isinstance(outcome, Failed | Cancelled):
+                await self._inputs.end_steps(claim)
             if self._keeps_large and self._large.must_take(outcome):
                 kept = await self._large.kept(_ends(running, claim, outcome))
         except asyncio.CancelledError:
