@@ -767,7 +767,8 @@ def test_an_interrupt_goes_through() -> None:
 def test_outside_of_a_workflow_there_is_nothing_to_ask() -> None:
     assert replay.current() is None
     asks: list[Callable[[], object]] = [replay.now, replay.random, replay.uuid4]
-    for ask in (*asks, lambda: replay.step(request("one"))):
+    asks.append(lambda: replay.step(request("one")))
+    for ask in asks:
         with pytest.raises(NotInWorkflow):
             ask()
 
@@ -798,6 +799,36 @@ def test_a_suspension_is_seen_by_no_except_clause() -> None:
     world.end("one", "value")
 
     assert world.attempt() == Finished("value")
+    assert seen == []
+
+
+def test_a_function_sees_nothing_of_what_those_do_that_it_calls_when_they_are_dropped() -> None:
+    seen = []
+
+    async def slow_to_end() -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(call("inner"))
+                await call("one")
+        finally:
+            await asyncio.sleep(1)
+
+    async def generated() -> AsyncIterator[None]:
+        try:
+            await slow_to_end()
+            yield
+        except Exception as error:
+            seen.append(error)
+
+    async def careful() -> None:
+        try:
+            async for _ in generated():
+                pass
+        except Exception as error:
+            seen.append(error)
+
+    World(careful).suspend()
+
     assert seen == []
 
 
