@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import sys
 import threading
 import uuid
 import warnings
@@ -39,6 +40,7 @@ def nothing_is_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert [str(each.message) for each in seen] == []
     assert [each.message for each in caplog.records if each.name == "asyncio"] == []
     assert asyncio._get_running_loop() is None
+    assert sys.get_asyncgen_hooks() == (None, None)
 
 
 # -- steps -------------------------------------------------------------------
@@ -519,6 +521,7 @@ def test_locks_events_queues_and_conditions_work() -> None:
 
 def test_the_context_of_the_attempt_is_seen_in_the_function() -> None:
     name: ContextVar[str] = ContextVar("name")
+    resets = []
 
     async def look() -> list[str]:
         async def inside() -> str:
@@ -528,6 +531,7 @@ def test_the_context_of_the_attempt_is_seen_in_the_function() -> None:
                 await call("one")
             finally:
                 name.reset(token)  # in the same context, also when it is dropped
+                resets.append(name.get())
             return before
 
         return [await asyncio.create_task(inside()), name.get()]
@@ -538,6 +542,7 @@ def test_the_context_of_the_attempt_is_seen_in_the_function() -> None:
     world.end("0/one")
 
     assert world.attempt() == Finished(["outer", "outer"])
+    assert resets == ["outer", "outer"]
     name.reset(token)
 
 
@@ -683,14 +688,15 @@ def test_another_thread_cannot_call_into_a_workflow() -> None:
 
 def test_a_step_with_other_arguments_than_recorded_is_a_divergence_that_no_code_can_catch() -> None:
     amount = 1
+    caught = []
 
     async def changed() -> str:
         try:
             await call("pay", amount)
-            await call("pay", 5)
-        except BaseException:
+        except Exception as error:
+            caught.append(error)
+        finally:
             await call("other")
-            return "caught"
         return "paid"
 
     world = World(changed)
@@ -699,6 +705,7 @@ def test_a_step_with_other_arguments_than_recorded_is_a_divergence_that_no_code_
     with pytest.raises(WorkflowDiverged) as seen:
         world.attempt()
 
+    assert caught == []
     error = seen.value
     assert (error.run_id, error.step, error.nth) == ("run", "pay", 0)
     assert error.recorded == world.journal[0].print
@@ -767,7 +774,8 @@ def test_an_interrupt_goes_through() -> None:
 def test_outside_of_a_workflow_there_is_nothing_to_ask() -> None:
     assert replay.current() is None
     asks: list[Callable[[], object]] = [replay.now, replay.random, replay.uuid4]
-    for ask in (*asks, lambda: replay.step(request("one"))):
+    asks.append(lambda: replay.step(request("one")))
+    for ask in asks:
         with pytest.raises(NotInWorkflow):
             ask()
 
@@ -801,6 +809,36 @@ def test_a_suspension_is_seen_by_no_except_clause() -> None:
     assert seen == []
 
 
+def test_a_function_sees_nothing_of_what_those_do_that_it_calls_when_they_are_dropped() -> None:
+    seen = []
+
+    async def slow_to_end() -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(call("inner"))
+                await call("one")
+        finally:
+            await asyncio.sleep(1)
+
+    async def generated() -> AsyncIterator[None]:
+        try:
+            await slow_to_end()
+            yield
+        except Exception as error:
+            seen.append(error)
+
+    async def careful() -> None:
+        try:
+            async for _ in generated():
+                pass
+        except Exception as error:
+            seen.append(error)
+
+    World(careful).suspend()
+
+    assert seen == []
+
+
 def test_finally_runs_at_each_suspension_and_what_it_asks_for_is_not_heard() -> None:
     ran = []
 
@@ -823,6 +861,27 @@ def test_finally_runs_at_each_suspension_and_what_it_asks_for_is_not_heard() -> 
     assert ran == ["plain"]
     world.suspend()
     assert ran == ["plain", "plain"]
+
+
+def test_what_finally_runs_as_it_is_dropped_may_use_timeouts_and_groups() -> None:
+    seen = []
+
+    async def tidy() -> None:
+        try:
+            await call("one")
+        finally:
+            try:
+                async with asyncio.timeout(1), asyncio.TaskGroup() as group:
+                    group.create_task(call("inner"))
+                await asyncio.wait_for(branch("two", 1), 1)
+            except Exception as error:
+                seen.append(error)
+
+    world = World(tidy)
+    world.suspend()
+
+    assert seen == []
+    assert world.names == ["one"]
 
 
 def test_code_that_catches_everything_and_tries_again_is_dropped_too() -> None:

@@ -334,11 +334,19 @@ class ReplayLoop(asyncio.AbstractEventLoop):
                 break
             task = self._tasks.pop()  # the newest first: what is inside of others
             if not task.done():
-                coroutine: Any = task.get_coro()
-                task.own_context.run(drop, coroutine)
+                self._drop(task)
         for generator in list(self._generators):
             drop_generator(generator)
         self._is_closed = True
+
+    def _drop(self, task: ReplayTask) -> None:
+        """End a task's coroutine as if the task ran: a timeout in a ``finally`` asks for it."""
+        coroutine: Any = task.get_coro()
+        asyncio._enter_task(self, task)
+        try:
+            task.own_context.run(drop, coroutine)
+        finally:
+            asyncio._leave_task(self, task)
 
 
 def _maker() -> str:
