@@ -638,10 +638,11 @@ WITH old AS MATERIALIZED (
     SELECT id FROM windlass_jobs
      WHERE ended_at <= now() - make_interval(secs => $1)
        AND (state <> 'failed' OR resolved_at IS NOT NULL)
-       AND (downstream IS NULL OR NOT EXISTS (
-              SELECT 1 FROM windlass_edges AS edge JOIN windlass_jobs AS child
+       AND (downstream IS NULL OR (
+              SELECT true FROM windlass_edges AS edge JOIN windlass_jobs AS child
                   ON child.id = edge.child_id
-               WHERE edge.parent_id = windlass_jobs.id AND child.ended_at IS NULL))
+               WHERE edge.parent_id = windlass_jobs.id AND child.ended_at IS NULL
+               LIMIT 1) IS NULL)
      ORDER BY ended_at
      LIMIT $2
        FOR UPDATE SKIP LOCKED
@@ -669,10 +670,11 @@ DELETE_ENDED = """
 WITH gone AS (
     DELETE FROM windlass_jobs
      WHERE id = ANY ($1::text[]) AND ended_at IS NOT NULL
-       AND (downstream IS NULL OR NOT EXISTS (
-              SELECT 1 FROM windlass_edges AS edge JOIN windlass_jobs AS child
+       AND (downstream IS NULL OR (
+              SELECT true FROM windlass_edges AS edge JOIN windlass_jobs AS child
                   ON child.id = edge.child_id
-               WHERE edge.parent_id = windlass_jobs.id AND child.ended_at IS NULL))
+               WHERE edge.parent_id = windlass_jobs.id AND child.ended_at IS NULL
+               LIMIT 1) IS NULL)
     RETURNING id
 ), forgotten AS (
     DELETE FROM windlass_events USING gone WHERE job_id = gone.id
