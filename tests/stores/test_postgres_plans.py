@@ -33,7 +33,7 @@ INSERT INTO windlass_jobs (id, task, queue, state, priority, created_at, due_at,
 SELECT lpad(n::text, 36, '0'), 't', 'q1', 'queued', 0, now(), now(), '{}', 'lane' || n % 1000, '{}'
   FROM generate_series($1::int, $2::int) AS n
 """
-# A hundred thousand waits by a rule, and each tenth of them for two jobs.
+# A hundred thousand jobs that wait by a rule, for two jobs each.
 FILL_WAITS = """
 WITH waits AS (
     INSERT INTO windlass_waits (job_id, rule, parents)
