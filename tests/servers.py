@@ -59,11 +59,11 @@ class PostgresServer:
         """Return the path of one of the server's programs."""
         return str(self._bin / name)
 
-    def create_database(self, name: str) -> str:
-        """Make a fresh database and return its URL."""
+    def create_database(self, name: str, like: str = "template1") -> str:
+        """Make a database, empty or a copy of one that nobody uses, and return its URL."""
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-            connection.execute(f'CREATE DATABASE "{name}"')
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{like}"')
         return self.url(name)
 
     def start(self) -> None:
