@@ -42,9 +42,9 @@ $$
 """
 
 TABLES = (
-    "jobs workers events paces holds edges marks progress schedules fires leaders backfills "
-    "backfill_items waits steps"
-).split()
+    *("jobs", "workers", "events", "paces", "holds", "edges", "marks", "progress", "schedules"),
+    *("fires", "leaders", "backfills", "backfill_items", "waits", "steps"),
+)
 # TRUNCATE would make the files of all tables and indexes anew, each of which is synced.
 CLEAR = "; ".join(f"DELETE FROM windlass_{table}" for table in TABLES)
 
