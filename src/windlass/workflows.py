@@ -134,9 +134,16 @@ def _returned(run: JobId, ending: Ending[Any]) -> Any:
         return Suspension((), ending.abandoned, ending.abandoned, Rule.ALL_DONE)
     if not isinstance(ending, Raised):
         return ending.value
-    if isinstance(ending.error, asyncio.CancelledError | JobCancelled):
+    if _is_cancel(ending.error):
         raise Cancel(str(ending.error)) from ending.error
     raise ending.error
+
+
+def _is_cancel(error: BaseException) -> bool:
+    """Tell whether a function raised only because steps of it were cancelled."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_cancel, error.exceptions))
+    return isinstance(error, asyncio.CancelledError | JobCancelled)
 
 
 class _StepsOfWorkflow:

@@ -1,6 +1,7 @@
 """Durable workflows, on both stores, with a worker in the same loop."""
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -248,6 +249,26 @@ async def test_a_cancel_ends_a_workflow_and_its_steps(shop: Shop) -> None:
     assert shop.said == ["hold"]
 
 
+async def test_a_run_that_is_cancelled_does_not_go_on_as_its_steps_end(shop: Shop) -> None:
+    @shop.app.workflow(name="stubborn")
+    async def stubborn() -> str:
+        for _ in range(100):
+            with suppress(JobCancelled):
+                return await shop.hold()
+        return "went on"
+
+    async with working(shop.app):
+        run = await stubborn.aenqueue()
+        async with asyncio.timeout(WAIT_S):
+            while shop.said != ["hold"]:
+                await asyncio.sleep(0.005)
+
+        assert await run.acancel() is State.CANCELLED
+        async with asyncio.timeout(WAIT_S):
+            while await steps_of(shop.app, run) != {"hold": State.CANCELLED}:
+                await asyncio.sleep(0.005)
+
+
 async def test_a_step_that_is_cancelled_cancels_who_does_not_look(shop: Shop) -> None:
     @shop.app.task(name="off")
     def off() -> None:
@@ -257,9 +278,15 @@ async def test_a_step_that_is_cancelled_cancels_who_does_not_look(shop: Shop) ->
     async def stops() -> None:
         await off.astep()
 
+    @shop.app.workflow(name="grouped")
+    async def grouped() -> None:
+        async with asyncio.TaskGroup() as together:
+            together.create_task(off.astep())
+
     async with working(shop.app):
-        with pytest.raises(JobCancelled):
-            await (await stops.aenqueue()).aresult(WAIT_S)
+        for workflow in stops, grouped:
+            with pytest.raises(JobCancelled):
+                await (await workflow.aenqueue()).aresult(WAIT_S)
 
 
 async def test_code_that_does_something_else_than_before_is_held(shop: Shop) -> None:
