@@ -32,7 +32,7 @@ from windlass.core.steps import as_step
 from windlass.core.tasks import TaskSpec
 from windlass.errors import BadTask, JobCancelled, WorkflowDiverged
 from windlass.handles import Enqueuer, raise_unless_succeeded
-from windlass.model.jobs import Finished, JobId, JobRequest, Rule, RunKind
+from windlass.model.jobs import PRIORITY_MAX, Finished, JobId, JobRequest, Rule, RunKind
 from windlass.model.outcomes import Continued
 from windlass.model.runs import RecordedStep
 from windlass.stepping import StepOptions, Steppable, calls_are_steps, stepping
@@ -93,18 +93,25 @@ class Runner:
         history = current.history
         assert history is not None, "the worker brings it"
         journal = [_recorded(each) for each in history.steps]
-        attempt = Replay(current.job_id, history.started_at, journal, self._new_timer)
+
+        def new_timer(due_at: datetime) -> JobRequest:
+            # By the store's clock: the workflow's stands where its last step ended, which may
+            # be long ago.
+            return self._new_timer((due_at - attempt.now).total_seconds())
+
+        attempt = Replay(current.job_id, history.started_at, journal, new_timer)
         with calls_are_steps(_StepsOfWorkflow()):
             ending = attempt.run(lambda: self.function(*args, **kwargs))
         return _returned(current.job_id, ending)
 
-    def _new_timer(self, due_at: datetime) -> JobRequest:
+    def _new_timer(self, delay_s: float) -> JobRequest:
         return JobRequest(
             id=self._enqueuer.new_job_id(),
             task=TIMER,
             queue=context().queue,
             payload=b"{}",
-            run_at=due_at,
+            priority=PRIORITY_MAX,  # it does nothing: nobody waits for it, and it for nobody
+            delay_s=max(delay_s, 0.0),
         )
 
 

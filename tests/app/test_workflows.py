@@ -127,6 +127,17 @@ async def test_a_sleep_holds_no_worker_and_outlives_it(shop: Shop) -> None:
     assert shop.said == ["charge 1"]
 
 
+async def test_a_timeout_is_counted_from_when_the_run_comes_to_it(shop: Shop) -> None:
+    @shop.app.workflow(name="late")
+    async def late() -> str:
+        async with asyncio.timeout(1.0):
+            return await shop.charge(1)
+
+    run = await late.using(delay=1.5).aenqueue()
+    async with working(shop.app):
+        assert await run.aresult(WAIT_S) == "receipt 1: 100"
+
+
 async def test_a_step_that_fails_raises_where_it_is_awaited(shop: Shop) -> None:
     @shop.app.workflow(name="careful")
     async def careful(order: int) -> str:
