@@ -61,6 +61,7 @@ from windlass.registry import Registry
 from windlass.router import Router
 from windlass.runs import AppRuns
 from windlass.schedules import AppSchedules, drafts_of
+from windlass.stepping import check_store_is_open
 from windlass.tasks import AnyTask, check_requests
 from windlass.workflows import TIMER_SPEC
 
@@ -335,6 +336,7 @@ class App(Registry, Lifetimes):
         return await self._through_middleware(requests, enqueue)
 
     def _joiner_for(self, connection: object, requests: Sequence[JobRequest]) -> Joiner:
+        check_store_is_open()
         check_joinable(connection, requests)
         if self._joiner is None:
             self._joiner = make_joiner(self.settings.store)
@@ -489,6 +491,7 @@ class App(Registry, Lifetimes):
 
         Raises: StoreUnavailable, SchemaMissing, StoreCorrupt, ….
         """
+        check_store_is_open()
         loop = asyncio.get_running_loop()
         opening = self._sessions.get(loop)
         if opening is None:
@@ -529,6 +532,7 @@ class App(Registry, Lifetimes):
 
     def blocking(self, ask: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
         """Run one request of the client for code that has no event loop; blocks."""
+        check_store_is_open()
         if self._is_embedded and not loop_is_running():
             return drive(ask(self._inline_client()))
 

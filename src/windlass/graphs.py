@@ -127,6 +127,8 @@ class Graph:
 class GraphBuilder:
     """Takes in the calls of tasks that a DAG's function makes."""
 
+    is_awaited = False
+
     def __init__(self, dag: str) -> None:
         self._dag = dag
         self._steps: list[GraphStep] = []
@@ -164,6 +166,13 @@ class GraphBuilder:
         self._steps.append(step)
         self._results.append(StepResult(self._dag, name, len(self._results)))
         return self._results[-1]
+
+    def refuse_store(self) -> Never:
+        """Refuse an enqueue, or whatever else is asked of the store."""
+        self._refuse(
+            "its function uses the store (to enqueue, or to look at jobs), but it only declares: "
+            "call the task, which makes a step of it; all else is work for a task"
+        )
 
     def graph(self, returned: object) -> Graph:
         """Return the graph.  returned: what the DAG's function did.  Raises: BadDag."""

@@ -231,8 +231,9 @@ class Task(Generic[P, C, R]):
 
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             where = stepping()
-            if where is None:
-                raise NotInRun(self.name, "step() makes steps only where a DAG is declared")
+            if where is None or where.is_awaited:
+                why = "step() makes steps where a DAG is declared; in a workflow, await astep()"
+                raise NotInRun(self.name, why)
             result: R = where.call(self, options, args, kwargs)
             return result
 
@@ -242,14 +243,22 @@ class Task(Generic[P, C, R]):
         """Return a step of the workflow that runs, to be awaited for its result.
 
         A plain call does so too; for the type checker this is the way to await a task whose
-        function is not async.
-        Raises: NotInRun, outside of a workflow; BadArguments, NotEncodable, PayloadTooLarge.
+        function is not async.  In plain code it calls the function when it is awaited.
+        Raises: BadArguments, NotEncodable, PayloadTooLarge; NotInRun, where a DAG is declared.
         """
         where = stepping()
         if where is None:
-            raise NotInRun(self.name, "astep() makes steps only where a workflow runs")
+            return self._called(*args, **kwargs)
+        if not where.is_awaited:
+            raise NotInRun(self.name, "astep() is awaited, in a workflow; a DAG takes step()")
         step: Coroutine[Any, Any, R] = where.call(self, PLAIN_STEP, args, kwargs)
         return step
+
+    async def _called(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function here, whether it is async or not."""
+        returned: Any = self(*args, **kwargs)
+        result: R = await returned if inspect.isawaitable(returned) else returned
+        return result
 
     def _once(
         self, request: JobRequest, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -1,6 +1,7 @@
 """Durable workflows as users hold them: async functions that go on where they were.
 
-``now``, ``random`` and ``uuid4`` are, within a workflow, the same in each of its attempts.
+``now``, ``random`` and ``uuid4`` are, within a workflow, the same in each of its attempts; in
+plain code they are the clock's and chance's own.
 """
 
 import asyncio
@@ -8,8 +9,10 @@ import functools
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, Generic, Never, ParamSpec, Protocol, TypeVar
+from uuid import UUID
 
 from windlass.core import replay
 from windlass.core.context import context
@@ -22,15 +25,12 @@ from windlass.core.replay import (
     Replay,
     StepEnd,
     Suspended,
-    now,
-    random,
-    uuid4,
 )
 from windlass.core.retry import Cancel
 from windlass.core.signature import Signature
 from windlass.core.steps import as_step
 from windlass.core.tasks import TaskSpec
-from windlass.errors import BadTask, JobCancelled, WorkflowDiverged
+from windlass.errors import BadTask, JobCancelled, RefusedInWorkflow, WorkflowDiverged
 from windlass.handles import Enqueuer, raise_unless_succeeded
 from windlass.model.jobs import PRIORITY_MAX, Finished, JobId, JobRequest, Rule, RunKind
 from windlass.model.outcomes import Continued
@@ -46,6 +46,27 @@ __all__ = ["Workflow", "WorkflowDecorator", "now", "random", "uuid4", "workflow_
 NO_TURNS: Mapping[JobId, int] = {}
 
 log = logging.getLogger("windlass.workflows")
+
+
+def now() -> datetime:
+    """Return the instant which it is in the workflow that runs; aware, in UTC.
+
+    It is that at which the step ended which let it go on; before the first, that at which the
+    run was enqueued.
+    """
+    attempt = replay.current()
+    return datetime.now(UTC) if attempt is None else attempt.now
+
+
+def random() -> Random:
+    """Return random numbers, which are the same in each attempt of a workflow."""
+    attempt = replay.current()
+    return Random() if attempt is None else attempt.random  # no secrets
+
+
+def uuid4() -> UUID:
+    """Return a random UUID, which is the same in each attempt of a workflow."""
+    return UUID(int=random().getrandbits(128), version=4)
 
 
 class Suspension(Continuation):
@@ -156,6 +177,8 @@ def _is_cancel(error: BaseException) -> bool:
 class _StepsOfWorkflow:
     """Makes a call of a task, in a workflow, a step to be awaited."""
 
+    is_awaited = True
+
     def call(
         self,
         task: Steppable,
@@ -169,6 +192,13 @@ class _StepsOfWorkflow:
         """
         request = task.prepare_whole_step(*args, **kwargs)
         return replay.step(request, functools.partial(_value, task))
+
+    def refuse_store(self) -> Never:
+        """Refuse an enqueue, or whatever else is asked of the store: each replay would do it."""
+        raise RefusedInWorkflow(
+            "the store (to enqueue, or to look at jobs)",
+            "await the task, which makes a step of it; do all else in a task, and await that",
+        )
 
 
 def _value(task: Steppable, finished: Finished) -> Any:

@@ -419,6 +419,10 @@ def starts_always_and_waits(mill: Mill) -> None:
     mill.tell.step(rule="always")(mill.tell("x"))
 
 
+def enqueues(mill: Mill) -> None:
+    mill.tell.enqueue("x")
+
+
 @pytest.mark.parametrize(
     ("function", "words"),
     [
@@ -431,6 +435,7 @@ def starts_always_and_waits(mill: Mill) -> None:
         (hides_a_result, "argument 'grain' has the result of a step inside of it"),
         (waits_for_a_value, "after='x' is not the result of a step"),
         (starts_always_and_waits, "starts always"),
+        (enqueues, "uses the store"),
     ],
 )
 def test_a_declaration_that_cannot_be_kept_says_what_and_which(

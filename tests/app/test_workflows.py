@@ -25,7 +25,7 @@ from windlass import (
     every,
 )
 from windlass.core.why import Cause
-from windlass.errors import BadTask, NotInRun
+from windlass.errors import BadTask, NotInRun, RefusedInWorkflow
 from windlass.model.jobs import Reason, RunKind
 from windlass.workflows import now, random, uuid4
 
@@ -444,12 +444,40 @@ async def test_large_results_of_steps_are_brought(shop: Shop, tmp_path: Path) ->
 async def test_a_workflow_is_plain_code_where_it_is_called(shop: Shop) -> None:
     @shop.app.workflow(name="order")
     async def order(number: int) -> str:
-        return await shop.charge(number)
+        assert now().tzinfo is not None
+        assert uuid4() != uuid4()
+        assert random().random() < 1
+        return f"{await shop.charge(number)}, {await shop.pack.astep(number)}"
 
-    assert await order(3) == "receipt 3: 100"
-    with pytest.raises(NotInRun, match="astep"):
-        _ = shop.pack.astep(1)
+    assert await order(3) == "receipt 3: 100, 30"
     await shop.app.aclose()
+
+
+async def test_a_workflow_refuses_what_each_replay_would_do_again(shop: Shop) -> None:
+    @shop.app.workflow(name="enqueues")
+    async def enqueues() -> None:
+        shop.pack.enqueue(1)
+
+    @shop.app.workflow(name="aenqueues")
+    async def aenqueues() -> None:
+        await shop.pack.aenqueue(1)
+
+    @shop.app.workflow(name="looks")
+    async def looks() -> None:
+        shop.app.job("some").result()
+
+    @shop.app.workflow(name="options")
+    async def options() -> None:
+        shop.pack.step(name="other")(1)
+
+    async with working(shop.app):
+        for workflow in enqueues, aenqueues, looks, options:
+            run = await workflow.aenqueue()
+            refused = NotInRun if workflow is options else RefusedInWorkflow
+            with pytest.raises(JobFailed, match=refused.__name__):
+                await run.aresult(WAIT_S)
+
+    assert shop.said == []
 
 
 async def test_what_is_no_workflow_is_refused(shop: Shop) -> None:

@@ -8,7 +8,7 @@ import threading
 import uuid
 import warnings
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
@@ -19,13 +19,14 @@ from tests.unit.replays import START, World, call, request, timer
 from windlass.core import replay
 from windlass.core.replay import TIMER, Finished, Raised, Recorded, Replay, StepEnd, Suspended
 from windlass.errors import (
-    NotInWorkflow,
+    NotInRun,
     RefusedInWorkflow,
     StoreUnavailable,
     WorkflowDiverged,
     WorkflowStuck,
 )
 from windlass.model.jobs import JobId, StepOf
+from windlass.workflows import now, random, uuid4
 
 
 @pytest.fixture(autouse=True)
@@ -327,7 +328,7 @@ def test_a_sleep_is_a_step_that_is_due_at_its_instant() -> None:
         await call("one")
         await asyncio.sleep(3600)
         loop = asyncio.get_running_loop()
-        return loop.time(), (replay.now() - START).total_seconds()
+        return loop.time(), (now() - START).total_seconds()
 
     world = World(sleepy)
     world.suspend()
@@ -446,10 +447,10 @@ def test_random_numbers_are_the_same_in_each_attempt_and_differ_between_runs() -
     async def chances() -> list[Any]:
         async def one() -> float:
             await call("one")
-            return replay.random().random()
+            return random().random()
 
-        identifier = replay.uuid4()
-        return [identifier, *await asyncio.gather(one(), one()), replay.random().random()]
+        identifier = uuid4()
+        return [identifier, *await asyncio.gather(one(), one()), random().random()]
 
     def played(run: str, first: str, second: str) -> list[Any]:
         world = World(chances, run)
@@ -773,11 +774,8 @@ def test_an_interrupt_goes_through() -> None:
 
 def test_outside_of_a_workflow_there_is_nothing_to_ask() -> None:
     assert replay.current() is None
-    asks: list[Callable[[], object]] = [replay.now, replay.random, replay.uuid4]
-    asks.append(lambda: replay.step(request("one")))
-    for ask in asks:
-        with pytest.raises(NotInWorkflow):
-            ask()
+    with pytest.raises(NotInRun, match="'one'"):
+        replay.step(request("one"))
 
 
 def test_a_step_that_is_made_and_not_awaited_warns() -> None:

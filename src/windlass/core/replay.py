@@ -30,14 +30,13 @@ from hashlib import blake2b
 from pathlib import Path
 from random import Random
 from typing import Any, Generic, TypeVar
-from uuid import UUID
 
 import msgspec
 
 from windlass.core.replay_loop import CALLS_MAX, Call, ReplayLoop, ReplayTask
 from windlass.errors import (
     ConfigurationError,
-    NotInWorkflow,
+    NotInRun,
     UnavailableError,
     WorkflowDiverged,
     WorkflowStuck,
@@ -495,23 +494,11 @@ def current() -> Replay | None:
 
 
 def step(request: JobRequest, value_of: Callable[[Any], R] | None = None) -> Step[R]:
-    """Return what to await for the result of a step.  Raises: NotInWorkflow."""
-    return Step(_here("a step"), request, value_of)
-
-
-def now() -> datetime:
-    """Return the instant which it is in the workflow; aware, in UTC.  Raises: NotInWorkflow."""
-    return _here("now()").now
-
-
-def random() -> Random:
-    """Return random numbers that are the same in each attempt.  Raises: NotInWorkflow."""
-    return _here("random()").random
-
-
-def uuid4() -> UUID:
-    """Return a random UUID that is the same in each attempt.  Raises: NotInWorkflow."""
-    return UUID(int=_here("uuid4()").random.getrandbits(128), version=4)
+    """Return what to await for the result of a step.  Raises: NotInRun."""
+    replay = current()
+    if replay is None:
+        raise NotInRun(request.task, "there is no running workflow of which it could be a step")
+    return Step(replay, request, value_of)
 
 
 def print_of(request: JobRequest) -> str:
@@ -520,13 +507,6 @@ def print_of(request: JobRequest) -> str:
     digest.update(b"\0")
     digest.update(request.payload)
     return digest.hexdigest()
-
-
-def _here(what: str) -> Replay:
-    replay = current()
-    if replay is None:
-        raise NotInWorkflow(what)
-    return replay
 
 
 async def _called(call: Callable[[], Coroutine[Any, Any, R]]) -> R:
