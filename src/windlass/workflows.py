@@ -191,7 +191,8 @@ class _StepsOfWorkflow:
         Raises: BadArguments, NotEncodable, PayloadTooLarge, BadLimitKey, BadComposition.
         """
         request = task.prepare_whole_step(*args, **kwargs)
-        return replay.step(request, functools.partial(_value, task))
+        form = task.spec.signature.form(args, kwargs, request.payload)
+        return replay.step(request, functools.partial(_value, task), form)
 
     def refuse_store(self) -> Never:
         """Refuse an enqueue, or whatever else is asked of the store: each replay would do it."""

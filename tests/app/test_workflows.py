@@ -1,11 +1,13 @@
 """Durable workflows, on both stores, with a worker in the same loop."""
 
 import asyncio
+import os
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.app.live import WAIT_S, ended, quick_app, until, working
@@ -320,6 +322,37 @@ async def test_code_that_does_something_else_than_before_is_held(shop: Shop) -> 
         await client.reschedule(run.id)  # the code fits again
 
         assert await until(run, lambda found: found.state in (State.HELD, State.SUCCEEDED))
+
+
+class Salted:
+    """A format that writes the same in another way each time."""
+
+    name = "salted"
+
+    def dumps(self, value: object) -> bytes:
+        return os.urandom(4) + msgspec.json.encode(value)
+
+    def loads(self, data: bytes) -> object:
+        return msgspec.json.decode(data[4:])
+
+
+async def test_a_call_is_the_same_however_its_format_writes_it(shop: Shop) -> None:
+    shop.app.add_serializer(Salted())
+    attempts: list[int] = []
+
+    @shop.app.task(name="count", serializer="salted")
+    def count(names: set[int]) -> int:
+        return len(names)
+
+    @shop.app.workflow(name="counts")
+    async def counts() -> int:
+        attempts.append(1)
+        eights = range(0, 64, 8)  # a set has them in the order in which they came
+        return await count.astep(set(eights if len(attempts) == 1 else reversed(eights)))
+
+    async with working(shop.app):
+        assert await (await counts.aenqueue()).aresult(WAIT_S) == 8
+        assert len(attempts) == 2
 
 
 async def test_a_step_that_is_not_asked_for_any_more_holds_the_run(shop: Shop) -> None:

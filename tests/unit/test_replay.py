@@ -57,7 +57,7 @@ def test_a_function_is_suspended_at_each_step_that_has_not_ended() -> None:
 
     first = world.suspend()
     [new] = first.new
-    assert new.step == StepOf(world.run, "double", 0, replay.print_of(new))
+    assert new.step == StepOf(world.run, "double", 0, replay.print_of("double", new.payload))
     assert first.pending == (new.id,)
     assert world.suspend() == Suspended((), (new.id,))
 
@@ -710,7 +710,7 @@ def test_a_step_with_other_arguments_than_recorded_is_a_divergence_that_no_code_
     error = seen.value
     assert (error.run_id, error.step, error.nth) == ("run", "pay", 0)
     assert error.recorded == world.journal[0].print
-    assert error.asked == replay.print_of(request("pay", 2))
+    assert error.asked == replay.print_of("pay", request("pay", 2).payload)
     line = changed.__code__.co_firstlineno + 2
     assert error.where == f"{__file__}:{line} in changed"
     assert all(fact in str(error) for fact in (error.recorded, error.asked, error.where, "'pay'"))

@@ -199,17 +199,21 @@ class Replay:
         return self._randoms[path]
 
     def ask(
-        self, request: JobRequest, value_of: Callable[[Any], Any] | None = None
+        self,
+        request: JobRequest,
+        value_of: Callable[[Any], Any] | None = None,
+        form: bytes | None = None,
     ) -> "asyncio.Future[Any]":
         """Ask for a step at once; the future gets its end.
 
+        form:     of the call: the same bytes for the same call; None: its payload is that.
         value_of: applied to what ``StepEnd.value`` returns; what it raises goes to the awaiter.
         """
         future = self._loop.create_future()
         if self.is_over or self._diverged is not None:
             return future  # which nothing will ever end
         name, nth = self._loop.scope().key(request.task)
-        digest = print_of(request)
+        digest = print_of(request.task, request.payload if form is None else form)
         recorded = self._journal.get((name, nth))
         if recorded is not None and recorded.print and recorded.print != digest:
             self._diverged = WorkflowDiverged(
@@ -429,7 +433,7 @@ class Step(Coroutine[Any, Any, R]):
     Whatever takes a coroutine takes it: ``asyncio.create_task``, ``gather``, ``TaskGroup``.
     """
 
-    __slots__ = ("_number", "_replay", "_request", "_value_of", "_waiting")
+    __slots__ = ("_form", "_number", "_replay", "_request", "_value_of", "_waiting")
 
     has_stable_hash = True  # of as_completed(), which puts what it is given into a set
 
@@ -438,11 +442,13 @@ class Step(Coroutine[Any, Any, R]):
         replay: Replay,
         request: JobRequest,
         value_of: Callable[[Any], R] | None = None,
+        form: bytes | None = None,
     ) -> None:
         self._waiting: Generator[Any, Any, R] | None = None
         self._replay = replay
         self._request = request
         self._value_of = value_of
+        self._form = form
         self._number = replay.loop.next_number()
 
     def __hash__(self) -> int:
@@ -454,7 +460,7 @@ class Step(Coroutine[Any, Any, R]):
     def __await__(self) -> Generator[Any, Any, R]:
         if self._waiting is not None:
             raise RuntimeError(f"step {self._request.task!r} was awaited before; call it again")
-        self._waiting = self._replay.ask(self._request, self._value_of).__await__()
+        self._waiting = self._replay.ask(self._request, self._value_of, self._form).__await__()
         return self._waiting
 
     def send(self, value: Any) -> Any:
@@ -493,19 +499,23 @@ def current() -> Replay | None:
     return None if replay is None or replay.loop.is_closed() else replay
 
 
-def step(request: JobRequest, value_of: Callable[[Any], R] | None = None) -> Step[R]:
-    """Return what to await for the result of a step.  Raises: NotInRun."""
+def step(
+    request: JobRequest,
+    value_of: Callable[[Any], R] | None = None,
+    form: bytes | None = None,
+) -> Step[R]:
+    """Return what to await for the result of a step; see ``Replay.ask``.  Raises: NotInRun."""
     replay = current()
     if replay is None:
         raise NotInRun(request.task, "there is no running workflow of which it could be a step")
-    return Step(replay, request, value_of)
+    return Step(replay, request, value_of, form)
 
 
-def print_of(request: JobRequest) -> str:
-    """Return the digest of a call: of the task's name and its encoded arguments."""
-    digest = blake2b(request.task.encode(), digest_size=PRINT_BYTES)
+def print_of(task: str, form: bytes) -> str:
+    """Return the digest of a call: of the task's name and the form of its arguments."""
+    digest = blake2b(task.encode(), digest_size=PRINT_BYTES)
     digest.update(b"\0")
-    digest.update(request.payload)
+    digest.update(form)
     return digest.hexdigest()
 
 

@@ -17,7 +17,7 @@ from msgspec import UNSET, UnsetType
 
 from windlass.core.fields import field_of, unencodable_field
 from windlass.core.fingerprint import fingerprint_of
-from windlass.core.serializers import JSON, PICKLE, Arguments, Codec, Formats, given
+from windlass.core.serializers import JSON, PICKLE, Arguments, Codec, Formats, given, sorted_form
 from windlass.errors import (
     BadArguments,
     BadResult,
@@ -120,6 +120,20 @@ class Signature:
         if len(payload) > limit_bytes:
             raise PayloadTooLarge(self.task, "arguments", len(payload), limit_bytes)
         return payload
+
+    def form(self, args: tuple[Any, ...], kwargs: dict[str, Any], payload: bytes) -> bytes:
+        """Return bytes by which to tell whether a call is the same as an earlier one.
+
+        payload: of that call.  It stands for it only where nothing better is had: a format may
+                 write the same in another way each time, as one that encrypts does, and sets
+                 have another order in each process.
+        """
+        if self._arguments_codec.writes == PICKLE:
+            return payload
+        try:
+            return sorted_form(self._arguments(args, kwargs))
+        except (TypeError, ValueError, NotImplementedError):  # such as a set of texts and numbers
+            return payload
 
     @property
     def names(self) -> tuple[str, ...]:
