@@ -41,6 +41,7 @@ from windlass.core.references import is_reference
 from windlass.core.retry import Delay, seconds_of
 from windlass.core.serializers import Formats, Serializer, check_serializer
 from windlass.core.tasks import TaskSpec
+from windlass.dags import faults_of_dags
 from windlass.engine.client import Client, in_batches
 from windlass.engine.large_results import LargeResults
 from windlass.engine.observers import Observer, Observers
@@ -658,8 +659,8 @@ class App(Registry, Lifetimes):
         return tuple(dict.fromkeys([*self.settings.queues, *named]))
 
     def _specs_as_run(self) -> Mapping[str, TaskSpec]:
-        for dag in self.dags:
-            _ = dag.graph  # one that cannot be declared is told at the start, not in a run
+        for fault in faults_of_dags(self.dags, self._tasks):
+            raise fault  # at the start, not in a run
         specs = {**self._specs_in_middleware(), TIMER_SPEC.name: TIMER_SPEC}
         if self._stage is None:
             return specs

@@ -157,6 +157,8 @@ class GraphBuilder:
             self._refuse(
                 f"step {name!r} starts always, so there is nothing to wait for or be given"
             )
+        if rule not in (Rule.ALWAYS, Rule.ALL_SUCCESS) and not needs:
+            self._refuse(f"step {name!r} has the rule {rule.value!r}, but waits for nothing")
         nth = self._names[name]
         self._names[name] += 1
         step = GraphStep(name, nth, task, given, tuple(needs), rule if needs else None)
@@ -240,7 +242,8 @@ def _unknowns(value: Any) -> Iterator[Unknown]:
     if isinstance(value, Unknown):
         yield value
     elif isinstance(value, Mapping):
-        for one in value.values():
+        for key, one in value.items():
+            yield from _unknowns(key)
             yield from _unknowns(one)
     elif isinstance(value, list | tuple | set | frozenset):
         for one in value:
@@ -254,5 +257,8 @@ def filled(value: Any, arguments: Mapping[str, Any]) -> Any:
     if not any(True for _ in parameters_in(value)):
         return value
     if isinstance(value, Mapping):
-        return {key: filled(one, arguments) for key, one in value.items()}
-    return type(value)(filled(one, arguments) for one in value)
+        return {filled(key, arguments): filled(one, arguments) for key, one in value.items()}
+    parts = (filled(one, arguments) for one in value)
+    if hasattr(value, "_make"):  # a named tuple
+        return value._make(parts)
+    return type(value)(parts)

@@ -169,6 +169,8 @@ class Task(Generic[P, C, R]):
             raise BadComposition("a call", spec.name, "a task with `once` cannot wait for others")
         if self._options.idempotency_key is not None:
             raise BadComposition("a call", spec.name, "one that waits takes no idempotency key")
+        if slot is not None:
+            self._check_given("a call")
         lane = None
         if spec.lanes is not None:
             lane = spec.lanes.lane_of(spec.signature.bound_partly(args, kwargs))
@@ -189,6 +191,8 @@ class Task(Generic[P, C, R]):
         if spec.lanes is not None:
             lane = spec.lanes.lane_of(spec.signature.with_defaults(given))
         slots = {edge.slot for edge in edges if edge.slot is not None}
+        if slots:
+            self._check_given("a step")
         limit_bytes = self._app.settings.payload_limit_bytes
         payload = spec.signature.encode_given(given, slots, limit_bytes)
         return with_(self._request(payload, lane, edges), rule=rule)
@@ -208,6 +212,12 @@ class Task(Generic[P, C, R]):
         options = self._options
         if options.unique_key is not None or options.idempotency_key is not None:
             raise BadComposition("a step", self.name, "it takes no unique_key or idempotency_key")
+
+    def _check_given(self, what: str) -> None:
+        """Refuse arguments of other jobs where jobs run together.  Raises: BadComposition."""
+        if self.spec.lanes is not None and self.spec.lanes.is_batch:
+            why = "a task with a Batch takes no results of other jobs: its jobs run together"
+            raise BadComposition(what, self.name, why)
 
     def step(
         self,

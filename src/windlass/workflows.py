@@ -26,7 +26,7 @@ from windlass.core.replay import (
     StepEnd,
     Suspended,
 )
-from windlass.core.retry import Cancel
+from windlass.core.retry import Cancel, Retry, Snooze
 from windlass.core.signature import Signature
 from windlass.core.steps import as_step
 from windlass.core.tasks import TaskSpec
@@ -162,6 +162,11 @@ def _returned(run: JobId, ending: Ending[Any]) -> Any:
         return Suspension((), ending.abandoned, ending.abandoned, Rule.ALL_DONE)
     if not isinstance(ending, Raised):
         return ending.value
+    if isinstance(ending.error, Snooze | Retry):  # each replay would come to it again
+        feature = f"raise {type(ending.error).__name__}"
+        raise RefusedInWorkflow(
+            feature, "a task may; here, await asyncio.sleep()"
+        ) from ending.error
     if _is_cancel(ending.error):
         raise Cancel(str(ending.error)) from ending.error
     raise ending.error

@@ -21,6 +21,7 @@ from windlass import (
     JobHandle,
     Retry,
     Schedule,
+    Snooze,
     State,
     chain,
     context,
@@ -503,8 +504,12 @@ async def test_a_workflow_refuses_what_each_replay_would_do_again(shop: Shop) ->
     async def options() -> None:
         shop.pack.step(name="other")(1)
 
+    @shop.app.workflow(name="snoozes")
+    async def snoozes() -> None:
+        raise Snooze(5.0)
+
     async with working(shop.app):
-        for workflow in enqueues, aenqueues, looks, options:
+        for workflow in enqueues, aenqueues, looks, options, snoozes:
             run = await workflow.aenqueue()
             refused = NotInRun if workflow is options else RefusedInWorkflow
             with pytest.raises(JobFailed, match=refused.__name__):

@@ -111,7 +111,7 @@ class Signature:
         except _OWN_WORDS:
             raise
         except Exception as error:
-            raise self._not_encodable(arguments, error) from error
+            raise self._not_encodable(given(arguments), error) from error
         if self._check is not None:
             try:
                 self._check(payload)
@@ -210,7 +210,7 @@ class Signature:
         except _OWN_WORDS:
             raise
         except Exception as error:
-            raise NotEncodable(self.task, None, str(error)) from error
+            raise self._not_encodable(given, error) from error
         if self._check is not None and not slots:
             try:
                 self._check(payload)
@@ -374,8 +374,8 @@ class Signature:
             error = told
         return BadArguments(self.task, _quoted(error), str(error))
 
-    def _not_encodable(self, arguments: Any, error: Exception) -> NotEncodable:
-        for name, value in given(arguments).items():
+    def _not_encodable(self, arguments: Mapping[str, Any], error: Exception) -> NotEncodable:
+        for name, value in arguments.items():
             try:
                 self._result_codec.encode(value)
             except Exception as cause:
