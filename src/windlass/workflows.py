@@ -43,8 +43,6 @@ R = TypeVar("R")
 
 __all__ = ["Workflow", "WorkflowDecorator", "now", "random", "uuid4", "workflow_spec"]
 
-NO_TURNS: Mapping[JobId, int] = {}
-
 log = logging.getLogger("windlass.workflows")
 
 
@@ -81,7 +79,7 @@ class Suspension(Continuation):
         pending: Sequence[JobId],
         cancels: Sequence[JobId],
         rule: Rule,
-        turns: Mapping[JobId, int] = NO_TURNS,
+        turns: Mapping[JobId, int],
     ) -> None:
         headers = context().headers
         requests = tuple(as_step(request, headers) for request in new)
@@ -159,7 +157,8 @@ def _returned(run: JobId, ending: Ending[Any]) -> Any:
     for error in ending.unhandled:
         log.warning("workflow %s: nobody looked at %r", run, error)
     if ending.abandoned:  # no step outlives its run
-        return Suspension((), ending.abandoned, ending.abandoned, Rule.ALL_DONE)
+        facts = ending.abandoned, ending.abandoned, Rule.ALL_DONE, ending.turns
+        return Suspension((), *facts)
     if not isinstance(ending, Raised):
         return ending.value
     if isinstance(ending.error, Snooze | Retry):  # each replay would come to it again

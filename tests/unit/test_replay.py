@@ -443,6 +443,22 @@ def test_a_sleep_that_is_longer_than_time_itself_never_ends() -> None:
         World(forever).attempt()
 
 
+def test_a_race_that_ended_the_run_stays_decided_while_its_loser_ends() -> None:
+    async def race() -> Any:
+        racers = [asyncio.ensure_future(call("one")), asyncio.ensure_future(call("two"))]
+        done, _ = await asyncio.wait(racers, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+
+    world = World(race)
+    world.suspend()
+    world.end("0/one", "first", after_s=5)
+    ended = world.attempt()
+    world.end("1/two", "second", after_s=-2)  # as a clock says that another store has
+
+    assert ended == Finished("first", abandoned=(world.journal[1].job_id,))
+    assert world.attempt() == Finished("first")
+
+
 def test_random_numbers_are_the_same_in_each_attempt_and_differ_between_runs() -> None:
     async def chances() -> list[Any]:
         async def one() -> float:

@@ -85,12 +85,14 @@ class Finished(Generic[R]):
     abandoned: steps that have not ended and that nobody waits for any more.
     unreached: recorded steps that the function never asked for, timers aside.
     unhandled: errors of its asyncio tasks and callbacks that nobody looked at.
+    turns:     as with ``Suspended``; they matter while the abandoned ones have not ended.
     """
 
     value: R
     abandoned: tuple[JobId, ...] = ()
     unreached: tuple[Recorded, ...] = ()
     unhandled: tuple[BaseException, ...] = ()
+    turns: Mapping[JobId, int] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Raised:
     abandoned: tuple[JobId, ...] = ()
     unreached: tuple[Recorded, ...] = ()
     unhandled: tuple[BaseException, ...] = ()
+    turns: Mapping[JobId, int] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +307,7 @@ class Replay:
 
     def _ended(self, root: ReplayTask) -> Ending[Any]:
         abandoned = tuple(each.job_id for each in self._journal.values() if each.ended is None)
-        rest = (abandoned, self._unreached(), tuple(self._loop.unhandled))
+        rest = (abandoned, self._unreached(), tuple(self._loop.unhandled), self._turns)
         if root.cancelled():
             return Raised(asyncio.CancelledError(), *rest)
         error = root.exception()
