@@ -41,6 +41,7 @@ from windlass.core.references import is_reference
 from windlass.core.retry import Delay, seconds_of
 from windlass.core.serializers import Formats, Serializer, check_serializer
 from windlass.core.tasks import TaskSpec
+from windlass.dags import faults_of_dags
 from windlass.engine.client import Client, in_batches
 from windlass.engine.large_results import LargeResults
 from windlass.engine.observers import Observer, Observers
@@ -61,6 +62,7 @@ from windlass.registry import Registry
 from windlass.router import Router
 from windlass.runs import AppRuns
 from windlass.schedules import AppSchedules, drafts_of
+from windlass.stepping import check_store_is_open
 from windlass.tasks import AnyTask, check_requests
 from windlass.workflows import TIMER_SPEC
 
@@ -335,6 +337,7 @@ class App(Registry, Lifetimes):
         return await self._through_middleware(requests, enqueue)
 
     def _joiner_for(self, connection: object, requests: Sequence[JobRequest]) -> Joiner:
+        check_store_is_open()
         check_joinable(connection, requests)
         if self._joiner is None:
             self._joiner = make_joiner(self.settings.store)
@@ -489,6 +492,7 @@ class App(Registry, Lifetimes):
 
         Raises: StoreUnavailable, SchemaMissing, StoreCorrupt, ….
         """
+        check_store_is_open()
         loop = asyncio.get_running_loop()
         opening = self._sessions.get(loop)
         if opening is None:
@@ -529,6 +533,7 @@ class App(Registry, Lifetimes):
 
     def blocking(self, ask: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
         """Run one request of the client for code that has no event loop; blocks."""
+        check_store_is_open()
         if self._is_embedded and not loop_is_running():
             return drive(ask(self._inline_client()))
 
@@ -654,8 +659,8 @@ class App(Registry, Lifetimes):
         return tuple(dict.fromkeys([*self.settings.queues, *named]))
 
     def _specs_as_run(self) -> Mapping[str, TaskSpec]:
-        for dag in self.dags:
-            _ = dag.graph  # one that cannot be declared is told at the start, not in a run
+        for fault in faults_of_dags(self.dags, self._tasks):
+            raise fault  # at the start, not in a run
         specs = {**self._specs_in_middleware(), TIMER_SPEC.name: TIMER_SPEC}
         if self._stage is None:
             return specs

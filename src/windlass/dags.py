@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
@@ -56,8 +56,14 @@ class Unfolder:
         """The graph.  Raises: BadDag; BadArguments, NotEncodable, for a step's arguments."""
         builder = GraphBuilder(self._name)
         placeholders = {name: Parameter(self._name, name) for name in self._signature.names}
-        with calls_are_steps(builder):
-            returned = self._function(**placeholders)
+        try:
+            with calls_are_steps(builder):
+                returned = self._function(**placeholders)
+        except WindlassError:
+            raise
+        except Exception as error:
+            why = f"its function raised {type(error).__name__}: {error}"
+            raise BadDag(self._name, why) from error
         return builder.graph(returned)
 
 
@@ -96,6 +102,37 @@ class Dag(Task[P, R, R], Generic[P, R]):
         return None
 
 
+def faults_of_dags(dags: "Iterable[Dag[Any, Any]]", known: Collection[str]) -> list[WindlassError]:
+    """Return what is wrong with DAGs: their declarations, and what no run of them could do.
+
+    known: the names of the tasks that the workers will know.
+    """
+    faults = (dag.fault or _stranger(dag, known) or _endless(dag) for dag in dags)
+    return [fault for fault in faults if fault is not None]
+
+
+def _stranger(dag: Dag[Any, Any], known: Collection[str]) -> BadDag | None:
+    for step in dag.graph.steps:
+        if step.task.spec.name not in known:
+            why = f"step {step.name!r}: this app has no task {step.task.spec.name!r}"
+            return BadDag(dag.name, f"{why}; register it here, or include its router")
+    return None
+
+
+def _endless(dag: Dag[Any, Any]) -> BadDag | None:
+    """Look whether a DAG is a step of itself, by whatever way."""
+    seen: set[str] = set()
+    graphs = [dag.graph]
+    while graphs:
+        for inner in (step.task for step in graphs.pop().steps if isinstance(step.task, Dag)):
+            if inner.name == dag.name:
+                return BadDag(dag.name, "it is a step of itself, so that no run of it would end")
+            if inner.name not in seen and inner.fault is None:
+                seen.add(inner.name)
+                graphs.append(inner.graph)
+    return None
+
+
 class DagDecorator(Protocol):
     """What ``@app.dag(...)`` makes: it turns a function into a DAG of the same type."""
 
@@ -108,6 +145,8 @@ def dag_spec(spec: TaskSpec) -> TaskSpec:
     """Return the definition of a DAG, of that of its function.  Raises: BadDag."""
     if spec.is_async:
         raise BadDag(spec.name, "its function is async; a plain one declares the graph")
+    if inspect.isgeneratorfunction(spec.function):
+        raise BadDag(spec.name, "its function yields; one that returns declares the graph")
     if spec.needs is not None:
         raise BadDag(spec.name, "its function has dependencies, which only a step can have")
     for parameter in inspect.signature(spec.function).parameters.values():

@@ -127,6 +127,8 @@ class Graph:
 class GraphBuilder:
     """Takes in the calls of tasks that a DAG's function makes."""
 
+    is_awaited = False
+
     def __init__(self, dag: str) -> None:
         self._dag = dag
         self._steps: list[GraphStep] = []
@@ -155,6 +157,8 @@ class GraphBuilder:
             self._refuse(
                 f"step {name!r} starts always, so there is nothing to wait for or be given"
             )
+        if rule not in (Rule.ALWAYS, Rule.ALL_SUCCESS) and not needs:
+            self._refuse(f"step {name!r} has the rule {rule.value!r}, but waits for nothing")
         nth = self._names[name]
         self._names[name] += 1
         step = GraphStep(name, nth, task, given, tuple(needs), rule if needs else None)
@@ -164,6 +168,13 @@ class GraphBuilder:
         self._steps.append(step)
         self._results.append(StepResult(self._dag, name, len(self._results)))
         return self._results[-1]
+
+    def refuse_store(self) -> Never:
+        """Refuse an enqueue, or whatever else is asked of the store."""
+        self._refuse(
+            "its function uses the store (to enqueue, or to look at jobs), but it only declares: "
+            "call the task, which makes a step of it; all else is work for a task"
+        )
 
     def graph(self, returned: object) -> Graph:
         """Return the graph.  returned: what the DAG's function did.  Raises: BadDag."""
@@ -231,7 +242,8 @@ def _unknowns(value: Any) -> Iterator[Unknown]:
     if isinstance(value, Unknown):
         yield value
     elif isinstance(value, Mapping):
-        for one in value.values():
+        for key, one in value.items():
+            yield from _unknowns(key)
             yield from _unknowns(one)
     elif isinstance(value, list | tuple | set | frozenset):
         for one in value:
@@ -245,5 +257,8 @@ def filled(value: Any, arguments: Mapping[str, Any]) -> Any:
     if not any(True for _ in parameters_in(value)):
         return value
     if isinstance(value, Mapping):
-        return {key: filled(one, arguments) for key, one in value.items()}
-    return type(value)(filled(one, arguments) for one in value)
+        return {filled(key, arguments): filled(one, arguments) for key, one in value.items()}
+    parts = (filled(one, arguments) for one in value)
+    if hasattr(value, "_make"):  # a named tuple
+        return value._make(parts)
+    return type(value)(parts)

@@ -12,6 +12,7 @@ from windlass.core.limits import Batch, Limit, check_limits
 from windlass.core.middleware import AttemptMiddleware, EnqueueMiddleware, check_middleware
 from windlass.core.names import check_name, nearest
 from windlass.core.once import OnceRule, check_once
+from windlass.core.replay import TIMER
 from windlass.core.retry import Delay, Retry, seconds_of
 from windlass.core.schedules import Schedule, check_schedules
 from windlass.core.signature import Signature
@@ -194,7 +195,7 @@ class Registry(ABC):
         check_options(options, RUN_OPTIONS)
 
         def register(function: TaskFunction) -> AnyTask:
-            return self._register(dag_spec(self._spec(function, **options)))
+            return self._register(dag_spec(self._run_spec(function, **options)))
 
         return register(*functions) if functions else register
 
@@ -230,7 +231,9 @@ class Registry(ABC):
         check_options(options, RUN_OPTIONS)
 
         def register(function: TaskFunction) -> AnyTask:
-            return self._register(workflow_spec(self._spec(function, **options), self._enqueuer()))
+            return self._register(
+                workflow_spec(self._run_spec(function, **options), self._enqueuer())
+            )
 
         return register(*functions) if functions else register
 
@@ -302,6 +305,13 @@ class Registry(ABC):
             result_ttl_s=result_ttl_s,
         )
 
+    def _run_spec(self, function: TaskFunction, **options: Any) -> TaskSpec:
+        """Return the definition of what a run calls.  Raises: as ``_spec``."""
+        spec = self._spec(function, **options)
+        if spec.lanes is not None and spec.lanes.is_batch:
+            raise BadTask(spec.name, "a Batch is for tasks: runs cannot run together in one call")
+        return spec
+
     @abstractmethod
     def _enqueuer(self) -> Enqueuer:
         """Return what stores the jobs of its tasks."""
@@ -316,6 +326,8 @@ class Registry(ABC):
         """Take in a task under its name.  Raises: BadTask."""
 
     def _enter(self, spec: TaskSpec, task: AnyTask) -> None:
+        if spec.name == TIMER:
+            raise BadTask(spec.name, "this name is that of the sleeps of workflows; pass name=…")
         if spec.name in self._tasks:
             raise BadTask(spec.name, "a task of this name is already registered; pass name=…")
         self._specs[spec.name] = spec

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Never, Protocol
 
 from windlass.core.tasks import TaskSpec
 from windlass.handles import Enqueuer
@@ -54,7 +54,13 @@ class Steppable(Protocol):
 
 
 class Stepping(Protocol):
-    """Where calls of tasks are steps."""
+    """Where calls of tasks are steps.
+
+    is_awaited: what a call returns is to be awaited, and takes no options.
+    """
+
+    @property
+    def is_awaited(self) -> bool: ...
 
     def call(
         self,
@@ -66,10 +72,21 @@ class Stepping(Protocol):
         """Return what stands for the result of the step."""
         ...
 
+    def refuse_store(self) -> Never:
+        """Refuse that code which is called again, or only declares, uses the store."""
+        ...
+
 
 _STEPPING: ContextVar[Stepping | None] = ContextVar("windlass_stepping", default=None)
 
 stepping = _STEPPING.get
+
+
+def check_store_is_open() -> None:
+    """Refuse the store where calls are steps.  Raises: BadDag, RefusedInWorkflow."""
+    where = stepping()
+    if where is not None:
+        where.refuse_store()
 
 
 @contextmanager

@@ -169,6 +169,8 @@ class Task(Generic[P, C, R]):
             raise BadComposition("a call", spec.name, "a task with `once` cannot wait for others")
         if self._options.idempotency_key is not None:
             raise BadComposition("a call", spec.name, "one that waits takes no idempotency key")
+        if slot is not None:
+            self._check_given("a call")
         lane = None
         if spec.lanes is not None:
             lane = spec.lanes.lane_of(spec.signature.bound_partly(args, kwargs))
@@ -189,6 +191,8 @@ class Task(Generic[P, C, R]):
         if spec.lanes is not None:
             lane = spec.lanes.lane_of(spec.signature.with_defaults(given))
         slots = {edge.slot for edge in edges if edge.slot is not None}
+        if slots:
+            self._check_given("a step")
         limit_bytes = self._app.settings.payload_limit_bytes
         payload = spec.signature.encode_given(given, slots, limit_bytes)
         return with_(self._request(payload, lane, edges), rule=rule)
@@ -208,6 +212,12 @@ class Task(Generic[P, C, R]):
         options = self._options
         if options.unique_key is not None or options.idempotency_key is not None:
             raise BadComposition("a step", self.name, "it takes no unique_key or idempotency_key")
+
+    def _check_given(self, what: str) -> None:
+        """Refuse arguments of other jobs where jobs run together.  Raises: BadComposition."""
+        if self.spec.lanes is not None and self.spec.lanes.is_batch:
+            why = "a task with a Batch takes no results of other jobs: its jobs run together"
+            raise BadComposition(what, self.name, why)
 
     def step(
         self,
@@ -231,8 +241,9 @@ class Task(Generic[P, C, R]):
 
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             where = stepping()
-            if where is None:
-                raise NotInRun(self.name, "step() makes steps only where a DAG is declared")
+            if where is None or where.is_awaited:
+                why = "step() makes steps where a DAG is declared; in a workflow, await astep()"
+                raise NotInRun(self.name, why)
             result: R = where.call(self, options, args, kwargs)
             return result
 
@@ -242,14 +253,22 @@ class Task(Generic[P, C, R]):
         """Return a step of the workflow that runs, to be awaited for its result.
 
         A plain call does so too; for the type checker this is the way to await a task whose
-        function is not async.
-        Raises: NotInRun, outside of a workflow; BadArguments, NotEncodable, PayloadTooLarge.
+        function is not async.  In plain code it calls the function when it is awaited.
+        Raises: BadArguments, NotEncodable, PayloadTooLarge; NotInRun, where a DAG is declared.
         """
         where = stepping()
         if where is None:
-            raise NotInRun(self.name, "astep() makes steps only where a workflow runs")
+            return self._called(*args, **kwargs)
+        if not where.is_awaited:
+            raise NotInRun(self.name, "astep() is awaited, in a workflow; a DAG takes step()")
         step: Coroutine[Any, Any, R] = where.call(self, PLAIN_STEP, args, kwargs)
         return step
+
+    async def _called(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function here, whether it is async or not."""
+        returned: Any = self(*args, **kwargs)
+        result: R = await returned if inspect.isawaitable(returned) else returned
+        return result
 
     def _once(
         self, request: JobRequest, args: tuple[Any, ...], kwargs: dict[str, Any]

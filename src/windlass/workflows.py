@@ -1,6 +1,7 @@
 """Durable workflows as users hold them: async functions that go on where they were.
 
-``now``, ``random`` and ``uuid4`` are, within a workflow, the same in each of its attempts.
+``now``, ``random`` and ``uuid4`` are, within a workflow, the same in each of its attempts; in
+plain code they are the clock's and chance's own.
 """
 
 import asyncio
@@ -8,8 +9,10 @@ import functools
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, Generic, Never, ParamSpec, Protocol, TypeVar
+from uuid import UUID
 
 from windlass.core import replay
 from windlass.core.context import context
@@ -22,17 +25,14 @@ from windlass.core.replay import (
     Replay,
     StepEnd,
     Suspended,
-    now,
-    random,
-    uuid4,
 )
-from windlass.core.retry import Cancel
+from windlass.core.retry import Cancel, Retry, Snooze
 from windlass.core.signature import Signature
 from windlass.core.steps import as_step
 from windlass.core.tasks import TaskSpec
-from windlass.errors import BadTask, JobCancelled, WorkflowDiverged
+from windlass.errors import BadTask, JobCancelled, RefusedInWorkflow, WorkflowDiverged
 from windlass.handles import Enqueuer, raise_unless_succeeded
-from windlass.model.jobs import Finished, JobId, JobRequest, Rule, RunKind
+from windlass.model.jobs import PRIORITY_MAX, Finished, JobId, JobRequest, Rule, RunKind
 from windlass.model.outcomes import Continued
 from windlass.model.runs import RecordedStep
 from windlass.stepping import StepOptions, Steppable, calls_are_steps, stepping
@@ -43,9 +43,28 @@ R = TypeVar("R")
 
 __all__ = ["Workflow", "WorkflowDecorator", "now", "random", "uuid4", "workflow_spec"]
 
-NO_TURNS: Mapping[JobId, int] = {}
-
 log = logging.getLogger("windlass.workflows")
+
+
+def now() -> datetime:
+    """Return the instant which it is in the workflow that runs; aware, in UTC.
+
+    It is that at which the step ended which let it go on; before the first, that at which the
+    run was enqueued.
+    """
+    attempt = replay.current()
+    return datetime.now(UTC) if attempt is None else attempt.now
+
+
+def random() -> Random:
+    """Return random numbers, which are the same in each attempt of a workflow."""
+    attempt = replay.current()
+    return Random() if attempt is None else attempt.random  # no secrets
+
+
+def uuid4() -> UUID:
+    """Return a random UUID, which is the same in each attempt of a workflow."""
+    return UUID(int=random().getrandbits(128), version=4)
 
 
 class Suspension(Continuation):
@@ -60,7 +79,7 @@ class Suspension(Continuation):
         pending: Sequence[JobId],
         cancels: Sequence[JobId],
         rule: Rule,
-        turns: Mapping[JobId, int] = NO_TURNS,
+        turns: Mapping[JobId, int],
     ) -> None:
         headers = context().headers
         requests = tuple(as_step(request, headers) for request in new)
@@ -93,18 +112,25 @@ class Runner:
         history = current.history
         assert history is not None, "the worker brings it"
         journal = [_recorded(each) for each in history.steps]
-        attempt = Replay(current.job_id, history.started_at, journal, self._new_timer)
+
+        def new_timer(due_at: datetime) -> JobRequest:
+            # By the store's clock: the workflow's stands where its last step ended, which may
+            # be long ago.
+            return self._new_timer((due_at - attempt.now).total_seconds())
+
+        attempt = Replay(current.job_id, history.started_at, journal, new_timer)
         with calls_are_steps(_StepsOfWorkflow()):
             ending = attempt.run(lambda: self.function(*args, **kwargs))
         return _returned(current.job_id, ending)
 
-    def _new_timer(self, due_at: datetime) -> JobRequest:
+    def _new_timer(self, delay_s: float) -> JobRequest:
         return JobRequest(
             id=self._enqueuer.new_job_id(),
             task=TIMER,
             queue=context().queue,
             payload=b"{}",
-            run_at=due_at,
+            priority=PRIORITY_MAX,  # it does nothing: nobody waits for it, and it for nobody
+            delay_s=max(delay_s, 0.0),
         )
 
 
@@ -131,16 +157,31 @@ def _returned(run: JobId, ending: Ending[Any]) -> Any:
     for error in ending.unhandled:
         log.warning("workflow %s: nobody looked at %r", run, error)
     if ending.abandoned:  # no step outlives its run
-        return Suspension((), ending.abandoned, ending.abandoned, Rule.ALL_DONE)
+        facts = ending.abandoned, ending.abandoned, Rule.ALL_DONE, ending.turns
+        return Suspension((), *facts)
     if not isinstance(ending, Raised):
         return ending.value
-    if isinstance(ending.error, asyncio.CancelledError | JobCancelled):
+    if isinstance(ending.error, Snooze | Retry):  # each replay would come to it again
+        feature = f"raise {type(ending.error).__name__}"
+        raise RefusedInWorkflow(
+            feature, "a task may; here, await asyncio.sleep()"
+        ) from ending.error
+    if _is_cancel(ending.error):
         raise Cancel(str(ending.error)) from ending.error
     raise ending.error
 
 
+def _is_cancel(error: BaseException) -> bool:
+    """Tell whether a function raised only because steps of it were cancelled."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_cancel, error.exceptions))
+    return isinstance(error, asyncio.CancelledError | JobCancelled)
+
+
 class _StepsOfWorkflow:
     """Makes a call of a task, in a workflow, a step to be awaited."""
+
+    is_awaited = True
 
     def call(
         self,
@@ -154,7 +195,15 @@ class _StepsOfWorkflow:
         Raises: BadArguments, NotEncodable, PayloadTooLarge, BadLimitKey, BadComposition.
         """
         request = task.prepare_whole_step(*args, **kwargs)
-        return replay.step(request, functools.partial(_value, task))
+        form = task.spec.signature.form(args, kwargs, request.payload)
+        return replay.step(request, functools.partial(_value, task), form)
+
+    def refuse_store(self) -> Never:
+        """Refuse an enqueue, or whatever else is asked of the store: each replay would do it."""
+        raise RefusedInWorkflow(
+            "the store (to enqueue, or to look at jobs)",
+            "await the task, which makes a step of it; do all else in a task, and await that",
+        )
 
 
 def _value(task: Steppable, finished: Finished) -> Any:

@@ -11,6 +11,7 @@ from tests.app.live import WAIT_S, ended, quick_app, running, until, working
 from tests.app.test_schedules import scheduling
 from windlass import (
     App,
+    Batch,
     Cancel,
     Concurrency,
     Dag,
@@ -27,11 +28,13 @@ from windlass import (
     every,
 )
 from windlass.core.why import Cause
+from windlass.dags import faults_of_dags
 from windlass.errors import (
     BadArguments,
     BadComposition,
     BadDag,
     BadOption,
+    BadTask,
     JobCancelled,
     JobNotFound,
     NotInRun,
@@ -419,6 +422,22 @@ def starts_always_and_waits(mill: Mill) -> None:
     mill.tell.step(rule="always")(mill.tell("x"))
 
 
+def enqueues(mill: Mill) -> None:
+    mill.tell.enqueue("x")
+
+
+def has_a_rule_for_nothing(mill: Mill) -> None:
+    mill.tell.step(rule="one_failed")("x")
+
+
+def has_a_result_as_a_key(mill: Mill) -> None:
+    mill.flour({mill.flour([2]): 1})  # type: ignore[arg-type]
+
+
+def raises(mill: Mill) -> None:
+    mill.flour([-mill.flour([2])])
+
+
 @pytest.mark.parametrize(
     ("function", "words"),
     [
@@ -431,6 +450,10 @@ def starts_always_and_waits(mill: Mill) -> None:
         (hides_a_result, "argument 'grain' has the result of a step inside of it"),
         (waits_for_a_value, "after='x' is not the result of a step"),
         (starts_always_and_waits, "starts always"),
+        (enqueues, "uses the store"),
+        (has_a_rule_for_nothing, "rule 'one_failed', but waits for nothing"),
+        (has_a_result_as_a_key, "argument 'grain' has the result of a step inside of it"),
+        (raises, "its function raised TypeError"),
     ],
 )
 def test_a_declaration_that_cannot_be_kept_says_what_and_which(
@@ -450,6 +473,43 @@ async def test_a_worker_does_not_start_with_a_dag_that_is_declared_wrongly(mill:
         async with asyncio.timeout(WAIT_S):
             await mill.app.run_worker()
     await mill.app.aclose()
+
+
+async def test_what_no_run_could_do_is_told_before_a_worker_starts(mill: Mill) -> None:
+    @App().task(name="stranger")
+    def stranger() -> None: ...
+
+    foreign = mill.app.dag(name="foreign")(lambda: stranger())
+    inner = mill.app.dag(name="inner")(lambda: outer())
+    outer = mill.app.dag(name="outer")(lambda: inner())
+    faults = [str(fault) for fault in faults_of_dags(mill.app.dags, mill.app.specs)]
+
+    assert foreign.fault is inner.fault is None
+    assert [fault.split(":")[0] for fault in faults] == [
+        "DAG 'foreign'",
+        "DAG 'inner'",
+        "DAG 'outer'",
+    ]
+    assert "no task 'stranger'" in faults[0]
+    assert "is a step of itself" in faults[1]
+    with pytest.raises(BadDag, match="stranger"):
+        await mill.app.run_worker()
+    await mill.app.aclose()
+
+
+def test_what_runs_together_is_no_run_and_is_given_nothing(mill: Mill) -> None:
+    together = mill.app.task(name="together", limits=[Batch(10, 1.0)])(len_of)
+
+    with pytest.raises(BadTask, match="a Batch is for tasks"):
+        mill.app.dag(name="batches", limits=[Batch(10, 1.0)])(len_of)
+    with pytest.raises(BadComposition, match="with a Batch takes no results"):
+        _ = declared(mill, lambda: together(mill.flour([1]))).graph  # type: ignore[arg-type]
+    with pytest.raises(BadComposition, match="with a Batch takes no results"):
+        chain(mill.flour.bind([1]), together.bind()).enqueue()
+
+
+def len_of(items: list[int]) -> list[int]:
+    return items
 
 
 def test_a_step_is_checked_where_it_is_declared(mill: Mill) -> None:

@@ -1,10 +1,13 @@
 """Durable workflows, on both stores, with a worker in the same loop."""
 
 import asyncio
+import os
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.app.live import WAIT_S, ended, quick_app, until, working
@@ -18,13 +21,14 @@ from windlass import (
     JobHandle,
     Retry,
     Schedule,
+    Snooze,
     State,
     chain,
     context,
     every,
 )
 from windlass.core.why import Cause
-from windlass.errors import BadTask, NotInRun
+from windlass.errors import BadTask, NotInRun, RefusedInWorkflow
 from windlass.model.jobs import Reason, RunKind
 from windlass.workflows import now, random, uuid4
 
@@ -124,6 +128,17 @@ async def test_a_sleep_holds_no_worker_and_outlives_it(shop: Shop) -> None:
     assert job.ended_at is not None
     assert job.ended_at - job.created_at >= timedelta(seconds=1)
     assert shop.said == ["charge 1"]
+
+
+async def test_a_timeout_is_counted_from_when_the_run_comes_to_it(shop: Shop) -> None:
+    @shop.app.workflow(name="late")
+    async def late() -> str:
+        async with asyncio.timeout(1.0):
+            return await shop.charge(1)
+
+    run = await late.using(delay=1.5).aenqueue()
+    async with working(shop.app):
+        assert await run.aresult(WAIT_S) == "receipt 1: 100"
 
 
 async def test_a_step_that_fails_raises_where_it_is_awaited(shop: Shop) -> None:
@@ -248,6 +263,26 @@ async def test_a_cancel_ends_a_workflow_and_its_steps(shop: Shop) -> None:
     assert shop.said == ["hold"]
 
 
+async def test_a_run_that_is_cancelled_does_not_go_on_as_its_steps_end(shop: Shop) -> None:
+    @shop.app.workflow(name="stubborn")
+    async def stubborn() -> str:
+        for _ in range(100):
+            with suppress(JobCancelled):
+                return await shop.hold()
+        return "went on"
+
+    async with working(shop.app):
+        run = await stubborn.aenqueue()
+        async with asyncio.timeout(WAIT_S):
+            while shop.said != ["hold"]:
+                await asyncio.sleep(0.005)
+
+        assert await run.acancel() is State.CANCELLED
+        async with asyncio.timeout(WAIT_S):
+            while await steps_of(shop.app, run) != {"hold": State.CANCELLED}:
+                await asyncio.sleep(0.005)
+
+
 async def test_a_step_that_is_cancelled_cancels_who_does_not_look(shop: Shop) -> None:
     @shop.app.task(name="off")
     def off() -> None:
@@ -257,9 +292,15 @@ async def test_a_step_that_is_cancelled_cancels_who_does_not_look(shop: Shop) ->
     async def stops() -> None:
         await off.astep()
 
+    @shop.app.workflow(name="grouped")
+    async def grouped() -> None:
+        async with asyncio.TaskGroup() as together:
+            together.create_task(off.astep())
+
     async with working(shop.app):
-        with pytest.raises(JobCancelled):
-            await (await stops.aenqueue()).aresult(WAIT_S)
+        for workflow in stops, grouped:
+            with pytest.raises(JobCancelled):
+                await (await workflow.aenqueue()).aresult(WAIT_S)
 
 
 async def test_code_that_does_something_else_than_before_is_held(shop: Shop) -> None:
@@ -282,6 +323,37 @@ async def test_code_that_does_something_else_than_before_is_held(shop: Shop) -> 
         await client.reschedule(run.id)  # the code fits again
 
         assert await until(run, lambda found: found.state in (State.HELD, State.SUCCEEDED))
+
+
+class Salted:
+    """A format that writes the same in another way each time."""
+
+    name = "salted"
+
+    def dumps(self, value: object) -> bytes:
+        return os.urandom(4) + msgspec.json.encode(value)
+
+    def loads(self, data: bytes) -> object:
+        return msgspec.json.decode(data[4:])
+
+
+async def test_a_call_is_the_same_however_its_format_writes_it(shop: Shop) -> None:
+    shop.app.add_serializer(Salted())
+    attempts: list[int] = []
+
+    @shop.app.task(name="count", serializer="salted")
+    def count(names: set[int]) -> int:
+        return len(names)
+
+    @shop.app.workflow(name="counts")
+    async def counts() -> int:
+        attempts.append(1)
+        eights = range(0, 64, 8)  # a set has them in the order in which they came
+        return await count.astep(set(eights if len(attempts) == 1 else reversed(eights)))
+
+    async with working(shop.app):
+        assert await (await counts.aenqueue()).aresult(WAIT_S) == 8
+        assert len(attempts) == 2
 
 
 async def test_a_step_that_is_not_asked_for_any_more_holds_the_run(shop: Shop) -> None:
@@ -406,12 +478,44 @@ async def test_large_results_of_steps_are_brought(shop: Shop, tmp_path: Path) ->
 async def test_a_workflow_is_plain_code_where_it_is_called(shop: Shop) -> None:
     @shop.app.workflow(name="order")
     async def order(number: int) -> str:
-        return await shop.charge(number)
+        assert now().tzinfo is not None
+        assert uuid4() != uuid4()
+        assert random().random() < 1
+        return f"{await shop.charge(number)}, {await shop.pack.astep(number)}"
 
-    assert await order(3) == "receipt 3: 100"
-    with pytest.raises(NotInRun, match="astep"):
-        _ = shop.pack.astep(1)
+    assert await order(3) == "receipt 3: 100, 30"
     await shop.app.aclose()
+
+
+async def test_a_workflow_refuses_what_each_replay_would_do_again(shop: Shop) -> None:
+    @shop.app.workflow(name="enqueues")
+    async def enqueues() -> None:
+        shop.pack.enqueue(1)
+
+    @shop.app.workflow(name="aenqueues")
+    async def aenqueues() -> None:
+        await shop.pack.aenqueue(1)
+
+    @shop.app.workflow(name="looks")
+    async def looks() -> None:
+        shop.app.job("some").result()
+
+    @shop.app.workflow(name="options")
+    async def options() -> None:
+        shop.pack.step(name="other")(1)
+
+    @shop.app.workflow(name="snoozes")
+    async def snoozes() -> None:
+        raise Snooze(5.0)
+
+    async with working(shop.app):
+        for workflow in enqueues, aenqueues, looks, options, snoozes:
+            run = await workflow.aenqueue()
+            refused = NotInRun if workflow is options else RefusedInWorkflow
+            with pytest.raises(JobFailed, match=refused.__name__):
+                await run.aresult(WAIT_S)
+
+    assert shop.said == []
 
 
 async def test_what_is_no_workflow_is_refused(shop: Shop) -> None:

@@ -1,7 +1,7 @@
 """A run of a workflow without a store: what it has made is kept in a list, and ended by hand."""
 
 import itertools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -49,7 +49,8 @@ class World:
         self.attempts += 1
         ending = Replay(self.run, START, self.journal, timer).run(self.function)
         if isinstance(ending, Suspended):
-            self._keep(ending)
+            self._make(ending)
+        self._keep(ending.turns)
         return ending
 
     def suspend(self) -> Suspended:
@@ -59,7 +60,7 @@ class World:
         assert ending.unreached == ()
         return ending
 
-    def _keep(self, ending: Suspended) -> None:
+    def _make(self, ending: Suspended) -> None:
         for new in ending.new:
             assert new.step is not None
             assert new.step.run == self.run
@@ -67,8 +68,10 @@ class World:
             assert key not in self.keys, "a step is made once"
             self.requests[new.id] = new
             self.journal.append(Recorded(*key, new.step.print, new.id))
+
+    def _keep(self, turns: Mapping[JobId, int]) -> None:
         for n, each in enumerate(self.journal):
-            if (turn := ending.turns.get(each.job_id)) is not None:
+            if (turn := turns.get(each.job_id)) is not None:
                 assert each.ended is not None
                 assert each.ended.turn is None
                 self.journal[n] = replace(each, ended=replace(each.ended, turn=turn))

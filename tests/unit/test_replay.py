@@ -8,7 +8,7 @@ import threading
 import uuid
 import warnings
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
@@ -19,13 +19,14 @@ from tests.unit.replays import START, World, call, request, timer
 from windlass.core import replay
 from windlass.core.replay import TIMER, Finished, Raised, Recorded, Replay, StepEnd, Suspended
 from windlass.errors import (
-    NotInWorkflow,
+    NotInRun,
     RefusedInWorkflow,
     StoreUnavailable,
     WorkflowDiverged,
     WorkflowStuck,
 )
 from windlass.model.jobs import JobId, StepOf
+from windlass.workflows import now, random, uuid4
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +57,7 @@ def test_a_function_is_suspended_at_each_step_that_has_not_ended() -> None:
 
     first = world.suspend()
     [new] = first.new
-    assert new.step == StepOf(world.run, "double", 0, replay.print_of(new))
+    assert new.step == StepOf(world.run, "double", 0, replay.print_of("double", new.payload))
     assert first.pending == (new.id,)
     assert world.suspend() == Suspended((), (new.id,))
 
@@ -327,7 +328,7 @@ def test_a_sleep_is_a_step_that_is_due_at_its_instant() -> None:
         await call("one")
         await asyncio.sleep(3600)
         loop = asyncio.get_running_loop()
-        return loop.time(), (replay.now() - START).total_seconds()
+        return loop.time(), (now() - START).total_seconds()
 
     world = World(sleepy)
     world.suspend()
@@ -442,14 +443,30 @@ def test_a_sleep_that_is_longer_than_time_itself_never_ends() -> None:
         World(forever).attempt()
 
 
+def test_a_race_that_ended_the_run_stays_decided_while_its_loser_ends() -> None:
+    async def race() -> Any:
+        racers = [asyncio.ensure_future(call("one")), asyncio.ensure_future(call("two"))]
+        done, _ = await asyncio.wait(racers, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+
+    world = World(race)
+    world.suspend()
+    world.end("0/one", "first", after_s=5)
+    ended = world.attempt()
+    world.end("1/two", "second", after_s=-2)  # as a clock says that another store has
+
+    assert ended == Finished("first", abandoned=(world.journal[1].job_id,))
+    assert world.attempt() == Finished("first")
+
+
 def test_random_numbers_are_the_same_in_each_attempt_and_differ_between_runs() -> None:
     async def chances() -> list[Any]:
         async def one() -> float:
             await call("one")
-            return replay.random().random()
+            return random().random()
 
-        identifier = replay.uuid4()
-        return [identifier, *await asyncio.gather(one(), one()), replay.random().random()]
+        identifier = uuid4()
+        return [identifier, *await asyncio.gather(one(), one()), random().random()]
 
     def played(run: str, first: str, second: str) -> list[Any]:
         world = World(chances, run)
@@ -709,7 +726,7 @@ def test_a_step_with_other_arguments_than_recorded_is_a_divergence_that_no_code_
     error = seen.value
     assert (error.run_id, error.step, error.nth) == ("run", "pay", 0)
     assert error.recorded == world.journal[0].print
-    assert error.asked == replay.print_of(request("pay", 2))
+    assert error.asked == replay.print_of("pay", request("pay", 2).payload)
     line = changed.__code__.co_firstlineno + 2
     assert error.where == f"{__file__}:{line} in changed"
     assert all(fact in str(error) for fact in (error.recorded, error.asked, error.where, "'pay'"))
@@ -773,11 +790,8 @@ def test_an_interrupt_goes_through() -> None:
 
 def test_outside_of_a_workflow_there_is_nothing_to_ask() -> None:
     assert replay.current() is None
-    asks: list[Callable[[], object]] = [replay.now, replay.random, replay.uuid4]
-    asks.append(lambda: replay.step(request("one")))
-    for ask in asks:
-        with pytest.raises(NotInWorkflow):
-            ask()
+    with pytest.raises(NotInRun, match="'one'"):
+        replay.step(request("one"))
 
 
 def test_a_step_that_is_made_and_not_awaited_warns() -> None:

@@ -14,6 +14,7 @@ from windlass.cli.target import load_app
 from windlass.config import shown_settings
 from windlass.core.serializers import PICKLE
 from windlass.core.tasks import TaskSpec
+from windlass.dags import faults_of_dags
 from windlass.engine.client import Client
 from windlass.model.jobs import LIVE
 from windlass.model.workers import WorkerRow
@@ -108,7 +109,7 @@ def _warning_of(misfit: Misfit) -> str:
 
 
 def _problems(app: App) -> list[str]:
-    problems = [str(fault) for dag in app.dags if (fault := dag.fault) is not None]
+    problems = [str(fault) for fault in faults_of_dags(app.dags, app.specs)]
     if app.settings.pickle_key:
         return problems
     return problems + [

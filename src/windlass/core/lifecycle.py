@@ -121,7 +121,8 @@ def after_attempt(
 def _continued(claim: Claim, outcome: Continued) -> Transition:
     places = range(len(outcome.ends)) if outcome.is_list else [None] * len(outcome.ends)
     edges = [Edge(end, OWN_RESULT, n) for n, end in zip(places, outcome.ends, strict=True)]
-    edges += [Edge(job_id) for job_id in outcome.waits if job_id not in outcome.ends]
+    ends = set(outcome.ends)
+    edges += [Edge(job_id) for job_id in outcome.waits if job_id not in ends]
     return Transition(
         job_id=claim.job_id,
         fence=claim.fence,

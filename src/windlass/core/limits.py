@@ -113,6 +113,11 @@ class LaneRule:
         self.limits = tuple(limits)
         self._keyed = [(limit, key_expression(task, limit.key, parameters)) for limit in limits]
 
+    @property
+    def is_batch(self) -> bool:
+        """Whether jobs run together."""
+        return any(isinstance(limit, Batch) for limit in self.limits)
+
     def lane_of(self, arguments: Mapping[str, Any]) -> Lane:
         """Return the lane of a call with these arguments.  Raises: BadLimitKey."""
         caps: set[Cap] = set()

@@ -30,14 +30,13 @@ from hashlib import blake2b
 from pathlib import Path
 from random import Random
 from typing import Any, Generic, TypeVar
-from uuid import UUID
 
 import msgspec
 
 from windlass.core.replay_loop import CALLS_MAX, Call, ReplayLoop, ReplayTask
 from windlass.errors import (
     ConfigurationError,
-    NotInWorkflow,
+    NotInRun,
     UnavailableError,
     WorkflowDiverged,
     WorkflowStuck,
@@ -86,12 +85,14 @@ class Finished(Generic[R]):
     abandoned: steps that have not ended and that nobody waits for any more.
     unreached: recorded steps that the function never asked for, timers aside.
     unhandled: errors of its asyncio tasks and callbacks that nobody looked at.
+    turns:     as with ``Suspended``; they matter while the abandoned ones have not ended.
     """
 
     value: R
     abandoned: tuple[JobId, ...] = ()
     unreached: tuple[Recorded, ...] = ()
     unhandled: tuple[BaseException, ...] = ()
+    turns: Mapping[JobId, int] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class Raised:
     abandoned: tuple[JobId, ...] = ()
     unreached: tuple[Recorded, ...] = ()
     unhandled: tuple[BaseException, ...] = ()
+    turns: Mapping[JobId, int] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,17 +202,21 @@ class Replay:
         return self._randoms[path]
 
     def ask(
-        self, request: JobRequest, value_of: Callable[[Any], Any] | None = None
+        self,
+        request: JobRequest,
+        value_of: Callable[[Any], Any] | None = None,
+        form: bytes | None = None,
     ) -> "asyncio.Future[Any]":
         """Ask for a step at once; the future gets its end.
 
+        form:     of the call: the same bytes for the same call; None: its payload is that.
         value_of: applied to what ``StepEnd.value`` returns; what it raises goes to the awaiter.
         """
         future = self._loop.create_future()
         if self.is_over or self._diverged is not None:
             return future  # which nothing will ever end
         name, nth = self._loop.scope().key(request.task)
-        digest = print_of(request)
+        digest = print_of(request.task, request.payload if form is None else form)
         recorded = self._journal.get((name, nth))
         if recorded is not None and recorded.print and recorded.print != digest:
             self._diverged = WorkflowDiverged(
@@ -301,7 +307,7 @@ class Replay:
 
     def _ended(self, root: ReplayTask) -> Ending[Any]:
         abandoned = tuple(each.job_id for each in self._journal.values() if each.ended is None)
-        rest = (abandoned, self._unreached(), tuple(self._loop.unhandled))
+        rest = (abandoned, self._unreached(), tuple(self._loop.unhandled), self._turns)
         if root.cancelled():
             return Raised(asyncio.CancelledError(), *rest)
         error = root.exception()
@@ -430,7 +436,7 @@ class Step(Coroutine[Any, Any, R]):
     Whatever takes a coroutine takes it: ``asyncio.create_task``, ``gather``, ``TaskGroup``.
     """
 
-    __slots__ = ("_number", "_replay", "_request", "_value_of", "_waiting")
+    __slots__ = ("_form", "_number", "_replay", "_request", "_value_of", "_waiting")
 
     has_stable_hash = True  # of as_completed(), which puts what it is given into a set
 
@@ -439,11 +445,13 @@ class Step(Coroutine[Any, Any, R]):
         replay: Replay,
         request: JobRequest,
         value_of: Callable[[Any], R] | None = None,
+        form: bytes | None = None,
     ) -> None:
         self._waiting: Generator[Any, Any, R] | None = None
         self._replay = replay
         self._request = request
         self._value_of = value_of
+        self._form = form
         self._number = replay.loop.next_number()
 
     def __hash__(self) -> int:
@@ -455,7 +463,7 @@ class Step(Coroutine[Any, Any, R]):
     def __await__(self) -> Generator[Any, Any, R]:
         if self._waiting is not None:
             raise RuntimeError(f"step {self._request.task!r} was awaited before; call it again")
-        self._waiting = self._replay.ask(self._request, self._value_of).__await__()
+        self._waiting = self._replay.ask(self._request, self._value_of, self._form).__await__()
         return self._waiting
 
     def send(self, value: Any) -> Any:
@@ -494,39 +502,24 @@ def current() -> Replay | None:
     return None if replay is None or replay.loop.is_closed() else replay
 
 
-def step(request: JobRequest, value_of: Callable[[Any], R] | None = None) -> Step[R]:
-    """Return what to await for the result of a step.  Raises: NotInWorkflow."""
-    return Step(_here("a step"), request, value_of)
-
-
-def now() -> datetime:
-    """Return the instant which it is in the workflow; aware, in UTC.  Raises: NotInWorkflow."""
-    return _here("now()").now
-
-
-def random() -> Random:
-    """Return random numbers that are the same in each attempt.  Raises: NotInWorkflow."""
-    return _here("random()").random
-
-
-def uuid4() -> UUID:
-    """Return a random UUID that is the same in each attempt.  Raises: NotInWorkflow."""
-    return UUID(int=_here("uuid4()").random.getrandbits(128), version=4)
-
-
-def print_of(request: JobRequest) -> str:
-    """Return the digest of a call: of the task's name and its encoded arguments."""
-    digest = blake2b(request.task.encode(), digest_size=PRINT_BYTES)
-    digest.update(b"\0")
-    digest.update(request.payload)
-    return digest.hexdigest()
-
-
-def _here(what: str) -> Replay:
+def step(
+    request: JobRequest,
+    value_of: Callable[[Any], R] | None = None,
+    form: bytes | None = None,
+) -> Step[R]:
+    """Return what to await for the result of a step; see ``Replay.ask``.  Raises: NotInRun."""
     replay = current()
     if replay is None:
-        raise NotInWorkflow(what)
-    return replay
+        raise NotInRun(request.task, "there is no running workflow of which it could be a step")
+    return Step(replay, request, value_of, form)
+
+
+def print_of(task: str, form: bytes) -> str:
+    """Return the digest of a call: of the task's name and the form of its arguments."""
+    digest = blake2b(task.encode(), digest_size=PRINT_BYTES)
+    digest.update(b"\0")
+    digest.update(form)
+    return digest.hexdigest()
 
 
 async def _called(call: Callable[[], Coroutine[Any, Any, R]]) -> R:

@@ -332,6 +332,15 @@ def _plain(value: Any) -> Any:
     return msgspec.to_builtins(value, str_keys=True, enc_hook=_encode_other)
 
 
+def sorted_form(value: Any) -> bytes:
+    """Return bytes that are the same for equal values, in whatever order a set or a dict has them.
+
+    Raises: what msgspec does, where there is no such form.
+    """
+    plain = msgspec.to_builtins(value, str_keys=True, enc_hook=_encode_other, order="sorted")
+    return msgspec.json.encode(plain)
+
+
 def _loaded(serializer: Serializer, body: bytes) -> Any:
     try:
         return serializer.loads(body)

@@ -17,7 +17,7 @@ from msgspec import UNSET, UnsetType
 
 from windlass.core.fields import field_of, unencodable_field
 from windlass.core.fingerprint import fingerprint_of
-from windlass.core.serializers import JSON, PICKLE, Arguments, Codec, Formats, given
+from windlass.core.serializers import JSON, PICKLE, Arguments, Codec, Formats, given, sorted_form
 from windlass.errors import (
     BadArguments,
     BadResult,
@@ -111,7 +111,7 @@ class Signature:
         except _OWN_WORDS:
             raise
         except Exception as error:
-            raise self._not_encodable(arguments, error) from error
+            raise self._not_encodable(given(arguments), error) from error
         if self._check is not None:
             try:
                 self._check(payload)
@@ -120,6 +120,20 @@ class Signature:
         if len(payload) > limit_bytes:
             raise PayloadTooLarge(self.task, "arguments", len(payload), limit_bytes)
         return payload
+
+    def form(self, args: tuple[Any, ...], kwargs: dict[str, Any], payload: bytes) -> bytes:
+        """Return bytes by which to tell whether a call is the same as an earlier one.
+
+        payload: of that call.  It stands for it only where nothing better is had: a format may
+                 write the same in another way each time, as one that encrypts does, and sets
+                 have another order in each process.
+        """
+        if self._arguments_codec.writes == PICKLE:
+            return payload
+        try:
+            return sorted_form(self._arguments(args, kwargs))
+        except (TypeError, ValueError, NotImplementedError):  # such as a set of texts and numbers
+            return payload
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -196,7 +210,7 @@ class Signature:
         except _OWN_WORDS:
             raise
         except Exception as error:
-            raise NotEncodable(self.task, None, str(error)) from error
+            raise self._not_encodable(given, error) from error
         if self._check is not None and not slots:
             try:
                 self._check(payload)
@@ -360,8 +374,8 @@ class Signature:
             error = told
         return BadArguments(self.task, _quoted(error), str(error))
 
-    def _not_encodable(self, arguments: Any, error: Exception) -> NotEncodable:
-        for name, value in given(arguments).items():
+    def _not_encodable(self, arguments: Mapping[str, Any], error: Exception) -> NotEncodable:
+        for name, value in arguments.items():
             try:
                 self._result_codec.encode(value)
             except Exception as cause:

@@ -20,17 +20,21 @@ async def cancel_job(store: Store, job_id: JobId, actor: str) -> tuple[State, bo
         job = await store.get(job_id)
         if job is None:
             raise JobNotFound(job_id)
-        if job.kind is not None and job.state in LIVE and await store.runs.tally(job_id):
-            did |= await cancel_steps(store, job_id, actor)
-            if job.kind is RunKind.DAG:
-                return job.state, did
+        if job.kind is RunKind.DAG and job.state in LIVE and await store.runs.tally(job_id):
+            return job.state, await cancel_steps(store, job_id, actor)
         transition = after_cancel(job, actor)
         if transition is None:
-            return job.state, did
-        [applied] = await store.settle([transition])
-        if applied:
-            return transition.after, True
+            break
+        [did] = await store.settle([transition])
+        if did:
+            break
         # the job moved between the look and the write: look again
+    state = job.state if transition is None else transition.after
+    if job.kind is RunKind.WORKFLOW:
+        # Behind it, since its function would look at how its steps ended, and go on; and also
+        # when it had ended: who cancelled it may have died before its steps were.
+        did |= await cancel_steps(store, job_id, actor)
+    return state, did
 
 
 async def cancel_steps(store: Store, run: JobId, actor: str) -> bool:

@@ -52,9 +52,8 @@ WindlassError
 │   ├── CannotJoin              a job cannot be enqueued in the caller's own transaction
 │   ├── CeleryStillRuns         Celery workers run which may hold what is asked for
 │   ├── WouldDeadlock           a blocking call in the event loop that would have to serve it
-│   ├── NotInRun                what makes steps was called where there is no run
+│   ├── NotInRun                what makes steps was called where it can make none
 │   ├── NotInAttempt            context() was called outside of a running task
-│   ├── NotInWorkflow           what only a workflow can do was called outside of one
 │   ├── RefusedInWorkflow       a workflow asked for what would not be the same again
 │   ├── NotInjected             a parameter which only an attempt fills was used in a plain call
 │   ├── ResultExpired           the job's result was kept for a time, which is over
@@ -167,7 +166,6 @@ from windlass.errors.usage import (
     NotIncluded,
     NotInjected,
     NotInRun,
-    NotInWorkflow,
     NotSupported,
     PayloadTooLarge,
     RefusedInWorkflow,
@@ -228,7 +226,6 @@ __all__ = [
     "NotEncodable",
     "NotInAttempt",
     "NotInRun",
-    "NotInWorkflow",
     "NotIncluded",
     "NotInjected",
     "NotSupported",

@@ -121,7 +121,7 @@ class BadComposition(UsageError):
 
 
 class NotInRun(UsageError):
-    """Something was called that has a meaning only for the steps of a run."""
+    """What makes steps of a run was called where it can make none."""
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(name, why)
@@ -305,17 +305,6 @@ class NotInAttempt(UsageError):
 
     def __str__(self) -> str:
         return "there is no running attempt here: call context() from inside a task"
-
-
-class NotInWorkflow(UsageError):
-    """What only a workflow can do was called outside of one."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-        self.what = what
-
-    def __str__(self) -> str:
-        return f"there is no running workflow here: call {self.what} in the code of a workflow"
 
 
 class RefusedInWorkflow(UsageError):

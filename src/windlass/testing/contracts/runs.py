@@ -32,6 +32,7 @@ from windlass.testing.contracts.world import (
     cancel,
     claim_all,
     finish,
+    lose,
     make_request,
     make_requests,
     make_worker,
@@ -331,6 +332,19 @@ class RunContract:
 
             assert await states(store, 1) == [State.SUCCEEDED]
             assert await store.runs.tally(nth_id(1)) == {State.SUCCEEDED: 4}
+
+    async def test_workers_lost_before_a_run_went_on_are_not_held_against_it(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            await begin_run(store, kind=RunKind.WORKFLOW)
+            await lose(store, ALICE)
+            [claim] = await claim_all(store, worker=BOB)
+            lost = await row(store, nth_id(1))
+            await go_on(store, claim, unfolded(step(2, 1)))
+
+            assert lost.losses == 1
+            assert (await row(store, nth_id(1))).losses == 0
 
     async def test_ends_of_an_earlier_wait_do_not_count_for_a_later_one(
         self, world: StoreWorld
