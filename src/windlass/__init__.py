@@ -52,6 +52,7 @@ from windlass.model.outcomes import Cancelled, Failed, Outcome, Snoozed, Succeed
 from windlass.model.progress import Progress
 from windlass.router import Router
 from windlass.tasks import Task
+from windlass.workflows import Workflow
 
 __version__ = "0.1.0"
 
@@ -114,6 +115,7 @@ __all__ = [
     "Unique",
     "UsageError",
     "WindlassError",
+    "Workflow",
     "__version__",
     "all_of",
     "any_of",

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.app.live import WAIT_S, ended, quick_app, until, working
+from tests.app.live import WAIT_S, quick_app, until, working
 from tests.app.test_schedules import scheduling
 from windlass import (
     App,
@@ -18,6 +18,7 @@ from windlass import (
     Concurrency,
     JobCancelled,
     JobFailed,
+    JobFilter,
     JobHandle,
     Retry,
     Schedule,
@@ -272,15 +273,22 @@ async def test_a_run_that_is_cancelled_does_not_go_on_as_its_steps_end(shop: Sho
         return "went on"
 
     async with working(shop.app):
-        run = await stubborn.aenqueue()
-        async with asyncio.timeout(WAIT_S):
-            while shop.said != ["hold"]:
-                await asyncio.sleep(0.005)
+        client = await shop.app.client()
+        for is_alone in True, False:
+            shop.said.clear()
+            run = await stubborn.aenqueue()
+            async with asyncio.timeout(WAIT_S):
+                while shop.said != ["hold"]:
+                    await asyncio.sleep(0.005)
+            if is_alone:
+                assert await run.acancel() is State.CANCELLED
+            else:
+                assert await client.cancel_all(JobFilter()) == 2
+            async with asyncio.timeout(WAIT_S):
+                while await steps_of(shop.app, run) != {"hold": State.CANCELLED}:
+                    await asyncio.sleep(0.005)
 
-        assert await run.acancel() is State.CANCELLED
-        async with asyncio.timeout(WAIT_S):
-            while await steps_of(shop.app, run) != {"hold": State.CANCELLED}:
-                await asyncio.sleep(0.005)
+            assert (await run.ajob()).state is State.CANCELLED
 
 
 async def test_a_step_that_is_cancelled_cancels_who_does_not_look(shop: Shop) -> None:
@@ -524,4 +532,3 @@ async def test_what_is_no_workflow_is_refused(shop: Shop) -> None:
     with pytest.raises(BadTask, match="async"):
         shop.app.workflow(name="plain")(plain)  # type: ignore[arg-type]
     await shop.app.aclose()
-    _ = ended

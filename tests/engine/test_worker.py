@@ -318,6 +318,17 @@ async def test_no_step_outlives_a_run_that_its_workers_do_not_survive() -> None:
         await w.until(steps[1].id, State.CANCELLED)
 
 
+async def test_a_cancel_reaches_runs_however_deep_they_stand_in_one_another() -> None:
+    async with world() as w:
+        ids = [await w.enqueue(queue="far", kind=RunKind.WORKFLOW)]
+        for _ in range(600):
+            of = StepOf(ids[-1], "inner", 0)
+            ids.append(await w.enqueue(queue="far", kind=RunKind.WORKFLOW, step=of))
+
+        assert await w.client.cancel(ids[0]) is State.CANCELLED
+        assert await w.client.counts() == {("far", State.CANCELLED): 601}
+
+
 async def test_a_job_that_outlasts_the_shutdown_timeout_is_released() -> None:
     async def forever() -> None:
         await asyncio.sleep(1_000)

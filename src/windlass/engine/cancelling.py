@@ -15,30 +15,45 @@ async def cancel_job(store: Store, job_id: JobId, actor: str) -> tuple[State, bo
              were cancelled ends by itself when the last of them has ended.
     Raises:  JobNotFound.
     """
-    did = False
-    while True:
-        job = await store.get(job_id)
-        if job is None:
-            raise JobNotFound(job_id)
-        if job.kind is RunKind.DAG and job.state in LIVE and await store.runs.tally(job_id):
-            return job.state, await cancel_steps(store, job_id, actor)
-        transition = after_cancel(job, actor)
-        if transition is None:
-            break
-        [did] = await store.settle([transition])
-        if did:
-            break
-        # the job moved between the look and the write: look again
-    state = job.state if transition is None else transition.after
-    if job.kind is RunKind.WORKFLOW:
-        # Behind it, since its function would look at how its steps ended, and go on; and also
-        # when it had ended: who cancelled it may have died before its steps were.
+    job, state, did = await _cancel_alone(store, job_id, actor)
+    if job.kind is not None:
+        # Behind a workflow, since its function would look at how its steps ended, and go on; and
+        # also when it had ended: who cancelled it may have died before its steps were.
         did |= await cancel_steps(store, job_id, actor)
     return state, did
 
 
 async def cancel_steps(store: Store, run: JobId, actor: str) -> bool:
-    """Cancel the steps of a run that are live; tell whether there was anything to do.
+    """Cancel the steps of a run that are live, and theirs; tell whether there was anything to do.
+
+    A list of the runs that are left, and no recursion: they may stand deep in one another.
+    """
+    did = False
+    left = [run]
+    while left:
+        did |= await _cancel_steps_of(store, left.pop(), actor, left)
+    return did
+
+
+async def _cancel_alone(store: Store, job_id: JobId, actor: str) -> tuple[Job, State, bool]:
+    """Cancel a job without its steps; leave a DAG's run to them, where it has any."""
+    while True:
+        job = await store.get(job_id)
+        if job is None:
+            raise JobNotFound(job_id)
+        if job.kind is RunKind.DAG and job.state in LIVE and await store.runs.tally(job_id):
+            return job, job.state, False
+        transition = after_cancel(job, actor)
+        if transition is None:
+            return job, job.state, False
+        [applied] = await store.settle([transition])
+        if applied:
+            return job, transition.after, True
+        # the job moved between the look and the write: look again
+
+
+async def _cancel_steps_of(store: Store, run: JobId, actor: str, found: list[JobId]) -> bool:
+    """Cancel the steps of one run; add the runs among them to ``found``.
 
     The newest go first: so nobody is given up because one that it waits for was cancelled.
     """
@@ -52,7 +67,8 @@ async def cancel_steps(store: Store, run: JobId, actor: str) -> bool:
             before = page[-1].id
             for job in (job for job in page if job.kind is not None and job.id not in runs_asked):
                 runs_asked.add(job.id)
-                did |= (await cancel_job(store, job.id, actor))[1]
+                found.append(job.id)
+                did |= (await _cancel_alone(store, job.id, actor))[2]
                 is_quiet = False
             plain = (job for job in page if job.kind is None and not _is_asked(job))
             moves = [move for job in plain if (move := after_cancel(job, actor))]

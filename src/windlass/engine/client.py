@@ -45,6 +45,7 @@ from windlass.model.jobs import (
     JobRequest,
     Reason,
     Rule,
+    RunKind,
     State,
     WorkerId,
 )
@@ -226,11 +227,15 @@ class Client:
         """
         cancelled = 0
         async for page in self._pages(_narrowed(where, LIVE)):
-            plain = (job for job in page if job.kind is None)
-            moves = filter(None, (after_cancel(job, actor) for job in plain))
-            cancelled += sum(await self._store.settle(list(moves)))
+            direct = [job for job in page if job.kind is not RunKind.DAG]
+            direct.sort(key=lambda job: job.kind is None)  # workflows first: none goes on meanwhile
+            moves = list(filter(None, (after_cancel(job, actor) for job in direct)))
+            applied = await self._store.settle(moves)
+            cancelled += sum(applied)
+            done = {move.job_id for move, was in zip(moves, applied, strict=True) if was}
             for run in (job for job in page if job.kind is not None):
-                cancelled += (await cancel_job(self._store, run.id, actor))[1]
+                _, did = await cancel_job(self._store, run.id, actor)
+                cancelled += did and run.id not in done
         return cancelled
 
     async def reschedule(
