@@ -16,6 +16,7 @@ from windlass import (
     Concurrency,
     Dag,
     JobFailed,
+    JobFilter,
     JobHandle,
     Router,
     Rule,
@@ -326,6 +327,22 @@ async def test_a_failed_run_and_a_failed_step_are_retried_as_jobs_are(mill: Mill
         assert await again.aresult(WAIT_S) == 4
         assert len(await steps_of(mill.app, again)) == 2
         assert len(await steps_of(mill.app, run)) == 2
+
+
+async def test_to_retry_all_dead_letters_is_to_retry_runs_and_not_their_steps(mill: Mill) -> None:
+    @mill.app.dag(name="bake")
+    def bake(day: str) -> int:
+        return mill.flour(mill.grain.step()(day))
+
+    async with working(mill.app):
+        run = await ended(await bake.aenqueue("storm"))
+        client = await mill.app.client()
+        assert await client.retry_all(JobFilter(), mill.app.new_job_id) == 1
+        [again, first] = await client.runs.page()
+        of_run = JobFilter(run=run.id)
+        assert await client.retry_all(of_run, mill.app.new_job_id) == 2
+
+    assert (again.retry_of, first.id) == (run.id, run.id)
 
 
 async def test_runs_are_listed_and_told_from_jobs(mill: Mill) -> None:

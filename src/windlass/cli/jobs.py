@@ -11,6 +11,7 @@ from windlass.cli.options import AsJson, Store, ask, json_object
 from windlass.cli.output import decoded, print_facts, print_json, print_table
 from windlass.core.lifecycle import decode_error
 from windlass.core.operations import Changes
+from windlass.core.steps import is_step
 from windlass.engine.client import Client
 from windlass.errors import JobNotFailed, JobNotFound, JobNotWaiting, WindlassError
 from windlass.model.jobs import Event, Finished, Job, JobFilter, JobId, State
@@ -236,6 +237,8 @@ def retry(
 ) -> int:
     """Enqueue failed jobs once more, each as a new job linked to the old one.
 
+    With --all, steps of runs are left out: their run is retried.
+
     Exit code: 0, 1 if one of them has not failed, 3 without a store.
     """
     new_id = App(store).new_job_id
@@ -245,7 +248,8 @@ def retry(
         made = await client.retry(job_id, new_id(), changes=changes, actor=ACTOR)
         return {"id": job_id, "new": made}
 
-    return _act(store, _chosen(ids, task, error, everything, store), act, as_json)
+    chosen = _chosen(ids, task, error, everything, store, but_steps=True)
+    return _act(store, chosen, act, as_json)
 
 
 @commands.command("discard")
@@ -317,9 +321,15 @@ def _named(ids: list[str] | None) -> list[JobId]:
 
 
 def _chosen(
-    ids: list[str] | None, task: str | None, error: str | None, everything: bool, store: str | None
+    ids: list[str] | None,
+    task: str | None,
+    error: str | None,
+    everything: bool,
+    store: str | None,
+    *,
+    but_steps: bool = False,
 ) -> list[JobId]:
-    """Return the jobs named, or with --all every dead letter that fits."""
+    """Return the jobs named, or with --all every dead letter that fits; or but those of runs."""
     if not everything:
         if task or error:
             raise typer.BadParameter("--task and --error choose among all dead letters: add --all")
@@ -332,7 +342,7 @@ def _chosen(
         found: list[JobId] = []
         before = None
         while page := await client.jobs(where, limit=PAGE, before=before):
-            found += [job.id for job in page]
+            found += [job.id for job in page if not (but_steps and is_step(job))]
             before = page[-1].id
         return found
 

@@ -80,7 +80,7 @@ def show(run_id: str, store: Store = None, as_json: AsJson = False) -> int:
         "error": None if run.error is None else decode_error(run.error).message,
     }
     print_facts({name: value for name, value in facts.items() if value is not None})
-    columns = ("step", "job", "state", "reason", "rule", "attempt", "seconds", "error")
+    columns = ("step", "task", "job", "state", "reason", "rule", "attempt", "seconds", "error")
     print_table(columns, [_row(step) for step in steps], empty="no steps yet")
     return 0
 
@@ -114,7 +114,7 @@ def _row(step: Step) -> tuple[Any, ...]:
     seconds = None
     if step.started_at is not None and step.ended_at is not None:
         seconds = f"{(step.ended_at - step.started_at).total_seconds():.3f}"
-    facts = (step.job_id, step.state, step.reason, step.rule, step.attempt)
+    facts = (step.task, step.job_id, step.state, step.reason, step.rule, step.attempt)
     return (name, *facts, seconds, step.error_type)
 
 

@@ -1,6 +1,6 @@
 """What a job is told of the run that it is a step of: headers, there and back."""
 
-from windlass.model.jobs import JobId, JobRequest, StepOf, headers_of
+from windlass.model.jobs import Job, JobId, JobRequest, StepOf, headers_of
 
 RUN, STEP, NTH = "windlass-run", "windlass-step", "windlass-nth"
 
@@ -24,6 +24,11 @@ def step_of(headers: bytes | None) -> StepOf | None:
     if RUN not in texts or STEP not in texts:
         return None
     return StepOf(JobId(texts[RUN]), texts[STEP], int(texts.get(NTH, "0")))
+
+
+def is_step(job: Job) -> bool:
+    """Tell whether a job is a step of a run: to repeat the run repeats it too."""
+    return step_of(job.headers) is not None
 
 
 def without_step(request: JobRequest) -> JobRequest:

@@ -12,7 +12,7 @@ from windlass.core.lifecycle import OWN_RESULT, after_cancel, after_reschedule
 from windlass.core.operations import Changes, hold_request
 from windlass.core.references import is_reference
 from windlass.core.retry import Delay, seconds_of
-from windlass.core.steps import without_step
+from windlass.core.steps import is_step, without_step
 from windlass.core.why import Why, explain
 from windlass.engine.cancelling import cancel_job
 from windlass.engine.large_results import FETCHES_MAX, LargeResults
@@ -297,9 +297,13 @@ class Client:
         changes: Changes | None = None,
         actor: str = "client",
     ) -> int:
-        """Retry all dead letters that fit, changed or not; return how many that was."""
+        """Retry all dead letters that fit, changed or not; return how many that was.
+
+        Steps of runs are left out, unless those of one run are asked for: their run is retried.
+        """
         retried = 0
-        async for page in self._pages(msgspec.structs.replace(where, unresolved=True)):
+        async for found in self._pages(msgspec.structs.replace(where, unresolved=True)):
+            page = [job for job in found if where.run is not None or not is_step(job)]
             again = [await self._again(job, new_id(), changes) for job in page]
             retried += len(await self._store.enqueue(again))
         return retried
