@@ -42,6 +42,7 @@ class MemoryEdges:
             "worker": None,
             "attempt": step.attempt,
             "failures": step.failures,
+            "losses": 0,
             "lane": lane,
             "expires_at": None,  # it has started in time
             "upstream": 0 if step.rule else len({edge.parent for edge in edges}),

@@ -11,7 +11,8 @@ RETURNING child_id
 """
 
 # Edge: running -> waiting; or -> cancelled, where that was asked for.  Returns which.  A run leaves
-# its lane: nothing that waits for a lane may keep it from its end.
+# its lane: nothing that waits for a lane may keep it from its end.  What came so far does not kill
+# its workers.
 CONTINUE_JOB = """
 UPDATE windlass_jobs
    SET state = CASE WHEN reason = 'cancel_requested' THEN 'cancelled' ELSE 'waiting' END,
@@ -20,7 +21,7 @@ UPDATE windlass_jobs
        upstream = CASE WHEN reason = 'cancel_requested' THEN upstream ELSE $3 END,
        run_lane = CASE WHEN kind IS NOT NULL THEN coalesce(lane, run_lane) END,
        lane = CASE WHEN kind IS NULL OR reason = 'cancel_requested' THEN lane END,
-       attempt = $4, failures = $5, worker = NULL, expires_at = NULL
+       attempt = $4, failures = $5, losses = 0, worker = NULL, expires_at = NULL
  WHERE id = $1 AND state = 'running' AND fence = $2
 RETURNING state
 """

@@ -22,11 +22,12 @@ UPDATE windlass_edges SET awaited = 1
 RETURNING 1
 """
 
-# Edge: running -> waiting.  A run leaves its lane, and counts for it from then on.
+# Edge: running -> waiting.  A run leaves its lane, and counts for it from then on.  What came so
+# far does not kill its workers.
 CONTINUE_JOB = """
 UPDATE windlass_jobs
    SET state = 'waiting', reason = 'children', worker = NULL, upstream = 0,
-       attempt = :attempt, failures = :failures, expires_at = NULL,
+       attempt = :attempt, failures = :failures, losses = 0, expires_at = NULL,
        run_lane = CASE WHEN kind IS NOT NULL THEN coalesce(lane, run_lane) END,
        lane = CASE WHEN kind IS NULL THEN lane END
  WHERE id = :id AND state = 'running' AND fence = :fence
