@@ -21,7 +21,7 @@ from windlass.stores.memory import MemoryStore
 from windlass.stores.memory_edges import MemoryEdges
 from windlass.stores.memory_rows import MemoryData
 
-SEEDS, GROUP = 36, 12
+SEEDS, GROUP = 24, 12
 PLANTED_SEEDS = 40
 
 
@@ -38,7 +38,7 @@ def test_runs_keep_every_invariant_in_each_seeded_world(first: int) -> None:
 
 
 def test_the_same_seed_gives_the_same_history() -> None:
-    for seed in range(2):
+    for seed in (7, 33):
         assert simulate_in(RunWorld, seed).digest() == simulate_in(RunWorld, seed).digest()
 
 
