@@ -23,8 +23,8 @@ check: .venv/installed  ## lint, formatting and types
 docs: .venv/installed  ## write docs/reference anew from the code
 	$(BIN)/python docs/build.py
 
-simulate: .venv/installed  ## the long simulation; SEEDS=from:to
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+simulate: .venv/installed  ## the long simulation; SEEDS=from:to WORLD=RunWorld (or another; else all)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(WORLD),--world $(WORLD))
 
 cron-oracle: .venv/installed  ## cron against a slow, plain reading of clocks; CASES=n
 	$(BIN)/python -m tests.oracle --cases $(CASES)

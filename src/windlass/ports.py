@@ -343,7 +343,8 @@ class Store(Broker, Protocol):
         scheduled and due      -> queued
         running, lease ended   -> queued, losses + 1; failed(poison) once ``losses`` reaches
                                   ``losses_max``; cancelled if that was requested.  Each
-                                  writes an event.
+                                  writes an event.  A workflow's run is always queued: who
+                                  claims it ends its steps, and then the run.
         not started, expired   -> failed(expired), with an event.
         held, the hold ended   -> queued, with an event.  A hold past its expiry ends here.
         """

@@ -58,6 +58,14 @@ async def test_a_paused_queue_starts_nothing_until_it_is_resumed(store_url: str)
         assert await job.aresult(timeout=WAIT_S) == 1
 
 
+async def test_a_hold_that_is_over_at_once_is_not_found(store_url: str) -> None:
+    shop = Shop(store_url)
+    client = await shop.app.client()
+    with pytest.raises(HoldNotFound):
+        await client.pause(HoldId("h"), queue="default", expires=0)
+    await shop.app.aclose()
+
+
 @pytest.mark.parametrize(
     "what", [{"task": "ship"}, {"key": "ann"}, {"arguments": {"customer": "ann"}}], ids=str
 )

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.app.live import WAIT_S, quick_app, until, working
+from tests.app.live import WAIT_S, ended, quick_app, until, working
 from tests.app.test_schedules import scheduling
 from windlass import (
     App,
@@ -28,9 +28,13 @@ from windlass import (
     context,
     every,
 )
+from windlass.core.lifecycle import after_attempt
 from windlass.core.why import Cause
 from windlass.errors import BadTask, NotInRun, RefusedInWorkflow
-from windlass.model.jobs import Reason, RunKind
+from windlass.model.jobs import Reason, RunKind, WorkerId
+from windlass.model.outcomes import Succeeded
+from windlass.plugins import make_store
+from windlass.testing.contracts.world import make_worker
 from windlass.workflows import now, random, uuid4
 
 
@@ -200,6 +204,42 @@ async def test_a_timeout_gives_up_a_step_and_cancels_it(shop: Shop) -> None:
 
     assert states["hold"] is State.CANCELLED
     assert set(states.values()) == {State.CANCELLED, State.SUCCEEDED}
+
+
+async def test_a_workflow_that_kills_its_workers_ends_with_its_steps(store_url: str) -> None:
+    """I22: a sweep alone would leave them behind."""
+    shop = Shop(store_url, lease_s=60.0)
+    begun: list[int] = []
+
+    @shop.app.workflow(name="two", queue="runs")
+    async def two() -> tuple[str, str]:
+        begun.append(1)
+        return await asyncio.gather(shop.hold(), shop.hold())
+
+    async with working(shop.app):
+        run = await two.aenqueue()
+        await until(run, lambda job: job.state is State.WAITING)
+    store = make_store(store_url, shop.app.settings)
+    await store.open()
+    losses_max = shop.app.settings.losses_max
+    for n in range(losses_max + 1):
+        worker = make_worker(WorkerId(f"lost-{n}"))
+        await store.renew(worker, 60.0)
+        claims = await store.claim(worker.id, ["runs" if n else "default"], 4)
+        if n == 0:  # one step ends, so that the run goes on: from now on it kills who runs it
+            await store.settle([after_attempt(claims[0], Succeeded(b'"held"'), None)])
+        await store.leave(worker.id)
+        await store.sweep(10, losses_max)
+    async with working(shop.app):
+        await ended(run)
+        job = await run.ajob()
+        states = await steps_of(shop.app, run)
+    await store.close()
+
+    assert (job.state, job.reason) == (State.FAILED, Reason.POISON)
+    assert job.error_type == "windlass.errors.WorkersLost"
+    assert states == {"0/hold": State.SUCCEEDED, "1/hold": State.CANCELLED}
+    assert begun == [1]
 
 
 async def test_a_run_ends_only_when_no_step_of_it_is_left(shop: Shop) -> None:

@@ -4,14 +4,12 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from windlass import Cancel, Retry, Snooze, context
 from windlass.core.ids import JobIds
-from windlass.core.lifecycle import after_attempt
 from windlass.core.signature import Signature
 from windlass.core.tasks import TaskSpec, isolation_of
 from windlass.engine.client import Client
@@ -26,13 +24,12 @@ from windlass.model.jobs import (
     JobId,
     JobRequest,
     Reason,
-    Rule,
     RunKind,
     State,
     StepOf,
     WorkerId,
 )
-from windlass.model.outcomes import Continued, Succeeded, Transition
+from windlass.model.outcomes import Transition
 from windlass.model.workers import Lease, WorkerInfo
 from windlass.stores.clock import SystemClock
 from windlass.stores.memory import MemoryStore
@@ -294,28 +291,6 @@ async def test_a_stop_lets_running_jobs_end() -> None:
         await asyncio.wait_for(w.running, 2)
 
         assert (await w.client.get(job_id)).state == State.SUCCEEDED
-
-
-async def test_no_step_outlives_a_run_that_its_workers_do_not_survive() -> None:
-    mine = WorkerInfo(id=WorkerId("mine"), host="h", pid=2, queues=("far",), slots=4)
-    async with world(options=replace(FAST, losses_max=1)) as w:
-        await w.store.renew(mine, 60.0)
-        run_id = await w.enqueue(queue="far", kind=RunKind.WORKFLOW)
-        steps = tuple(
-            JobRequest(id=new_id(), task=n, queue=n, payload=b"{}", step=StepOf(run_id, n, 0))
-            for n in ("far", "later")
-        )
-        waits = tuple(step.id for step in steps)
-        [run] = await w.store.claim(mine.id, ["far"], 1)
-        went_on = Continued(steps, (), waits=waits, rule=Rule.ONE_DONE)
-        await w.store.settle([after_attempt(run, went_on, None)])
-        [first] = await w.store.claim(mine.id, ["far"], 1)
-        await w.store.settle([after_attempt(first, Succeeded(None), None)])
-        await w.store.claim(mine.id, ["far"], 1)
-        await w.store.leave(mine.id)
-
-        assert (await w.until(run_id, State.FAILED)).reason is Reason.POISON
-        await w.until(steps[1].id, State.CANCELLED)
 
 
 async def test_a_cancel_reaches_runs_however_deep_they_stand_in_one_another() -> None:

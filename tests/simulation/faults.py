@@ -35,6 +35,7 @@ class FlakyVerbs:
         self._chance = chance
         self._lease_s = lease_s
         self.killed = False
+        self.paused_until = 0.0
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         work = getattr(self._verbs, verb)
@@ -56,6 +57,8 @@ class FlakyVerbs:
             await asyncio.sleep(self._chance.uniform(0.5, 2.0) * self._lease_s)
         else:
             await asyncio.sleep(self._chance.uniform(0.0, 0.02))
+        while (left_s := self.paused_until - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(left_s)
         if self.killed and not self._faults.over:
             await asyncio.get_running_loop().create_future()  # for ever
 
@@ -72,10 +75,16 @@ class FlakyStore(FlakyVerbs):
     def __init__(self, store: Store, faults: Faults, chance: random.Random, lease_s: float) -> None:
         super().__init__(store, faults, chance, lease_s)
         self.schedules = FlakyVerbs(store.schedules, faults, chance, lease_s)
+        self.runs = FlakyVerbs(store.runs, faults, chance, lease_s)
 
     def kill(self) -> None:
         """Let nothing through any more, either way."""
-        self.killed = self.schedules.killed = True
+        self.killed = self.schedules.killed = self.runs.killed = True
+
+    def pause(self, seconds: float) -> None:
+        """Let nothing through for a while; what is on its way arrives late."""
+        until = asyncio.get_running_loop().time() + seconds
+        self.paused_until = self.schedules.paused_until = self.runs.paused_until = until
 
     def listen(self, topics: Collection[str]) -> Bell:
         """Subscribe to wake-ups, some of which get lost."""

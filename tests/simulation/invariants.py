@@ -97,6 +97,9 @@ def check_change(old: Job, new: Job) -> None:
     assert (new.worker is not None) == (new.state is State.RUNNING)
     assert (new.ended_at is not None) == (new.state in TERMINAL)
     lost, failed = new.losses - old.losses, new.failures - old.failures
+    if new.reason is Reason.CHILDREN and old.state is State.RUNNING:
+        assert new.losses == 0, "what goes on has not killed its worker"
+        lost = 0
     assert lost in (0, 1)
     assert failed in (0, 1)
     assert not (lost and failed), "a lost worker burns no retry"

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar, cast
 
 from tests.simulation.faults import Faults, FlakyStore
@@ -12,14 +12,14 @@ from tests.simulation.invariants import LOSSES_MAX, Book, WatchedData, check_end
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.tasks import RARE, make_specs
 from windlass.core.ids import JobIds
-from windlass.core.tasks import TaskSpec
+from windlass.core.tasks import Isolation, TaskSpec
 from windlass.engine.client import Client
 from windlass.engine.worker import Worker, WorkerOptions
 from windlass.errors import JobNotFailed, JobNotFound, ResultTimeout, StoreUnavailable
 from windlass.executors.loop import LoopExecutor
 from windlass.model.jobs import JobFilter, JobId, JobRequest, State, WorkerId
 from windlass.model.workers import WorkerInfo
-from windlass.ports import Store
+from windlass.ports import Executor, Store
 from windlass.stores.memory import MemoryStore
 
 TROUBLE_S, PEACE_S = 40.0, 600.0
@@ -49,6 +49,8 @@ class SimulatedProcess:
 
 class World:
     """Everything that one seed decides."""
+
+    trouble_s, peace_s = TROUBLE_S, PEACE_S
 
     def __init__(self, seed: int, loop: VirtualLoop, make_store: MakeStore) -> None:
         self.chance = random.Random(seed)
@@ -80,6 +82,9 @@ class World:
         await self._until_idle()
         check_end(self.data, self.book)
 
+    def reckon(self) -> None:
+        """Check what is to be checked when the loop stands still."""
+
     def end(self) -> None:
         """Let every task of the world come to its end."""
         self.faults.over = True
@@ -107,7 +112,7 @@ class World:
         worker = Worker(
             cast(Store, store),
             specs,
-            {"loop": LoopExecutor()},
+            self._executors(),
             OPTIONS,
             new_info=self._new_info,
             chance=self.chance.random,
@@ -115,13 +120,16 @@ class World:
         task = asyncio.create_task(worker.run())
         self._processes.append(SimulatedProcess(worker, store, task))
 
+    def _executors(self) -> Mapping[Isolation, Executor]:
+        return {"loop": LoopExecutor()}
+
     def _new_info(self) -> WorkerInfo:
         worker_id = WorkerId(f"{self.chance.getrandbits(32):08x}")
         return WorkerInfo(id=worker_id, host="h", pid=1, queues=("default",), slots=4)
 
     async def _befall(self) -> None:
         """Kill and stop processes, and start others, until the trouble is over."""
-        while self.loop.time() < TROUBLE_S:
+        while self.loop.time() < self.trouble_s:
             await asyncio.sleep(self.chance.uniform(1.0, 8.0))
             alive = [p for p in self._processes if not p.task.done() and not p.store.killed]
             match self.chance.choice(["kill", "stop", "hurry", "start"]):
@@ -144,7 +152,7 @@ class World:
 
     async def _enqueue(self) -> None:
         client = Client(cast(Store, self._connect()))
-        while self.loop.time() < TROUBLE_S:
+        while self.loop.time() < self.trouble_s:
             requests = [self._request() for _ in range(self.chance.choice([1, 1, 1, 3]))]
             self.book.acknowledged.update(await self._insist(lambda r=requests: client.enqueue(r)))  # type: ignore[misc]
             await asyncio.sleep(self.chance.uniform(0.1, 2.5))
@@ -174,7 +182,7 @@ class World:
     async def _operate(self) -> None:
         """Cancel, retry and discard what an operator happens to look at."""
         client = Client(cast(Store, self._connect()))
-        while self.loop.time() < TROUBLE_S:
+        while self.loop.time() < self.trouble_s:
             await asyncio.sleep(self.chance.uniform(0.5, 4.0))
             try:
                 await self._act(client)
@@ -197,7 +205,7 @@ class World:
     async def _wait(self) -> None:
         """Wait for results, and see that what is told is what the store holds."""
         client = Client(cast(Store, self._connect()))
-        while self.loop.time() < TROUBLE_S:
+        while self.loop.time() < self.trouble_s:
             await asyncio.sleep(self.chance.uniform(0.5, 3.0))
             if not self.book.acknowledged:
                 continue
@@ -213,7 +221,7 @@ class World:
 
     async def _until_idle(self) -> None:
         client = Client(self._make_store(self.loop, data=self.data, amnesty=False))
-        end = self.loop.time() + PEACE_S
+        end = self.loop.time() + self.peace_s
         while not await client.idle() and self.loop.time() < end:
             await asyncio.sleep(1.0)
 
@@ -251,8 +259,11 @@ def simulate_in(kind: type[W], seed: int, make_store: MakeStore = MemoryStore) -
     logger.addHandler(defects)
     try:
         loop.run_until_complete(world.live())
+        world.reckon()
         assert not defects.found, defects.found[0]
-    except AssertionError as error:
+    except Exception as error:
+        for defect in defects.found[:1]:
+            error.add_note(f"before that: {defect}")
         error.add_note("\n".join(world.data.trace[-15:]))
         error.add_note(f"replay: python -m tests.simulation {seed} --trace ({kind.__name__})")
         raise

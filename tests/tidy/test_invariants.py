@@ -100,7 +100,10 @@ PROOFS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "I12": (
         "every live job has a mover",
-        (f"{CONTRACT}/holds.py::test_every_live_job_has_somebody_who_must_move_it",),
+        (
+            f"{CONTRACT}/holds.py::test_every_live_job_has_somebody_who_must_move_it",
+            "tests/simulation/test_runs.py::test_runs_keep_every_invariant_in_each_seeded_world",
+        ),
     ),
     "I13": (
         "identity is a random id",
@@ -180,12 +183,37 @@ PROOFS: dict[str, tuple[str, tuple[str, ...]]] = {
             f"{CONTRACT}/schedules.py::test_an_edit_stands_only_on_the_revision_it_was_made_from",
         ),
     ),
+    "I21": (
+        "a step starts exactly once when its rule holds",
+        (
+            f"{CONTRACT}/runs.py::test_many_that_end_together_start_a_waiting_job_exactly_once",
+            "tests/simulation/test_runs.py::test_runs_keep_every_invariant_in_each_seeded_world",
+        ),
+    ),
+    "I22": (
+        "a run has ended if and only if its steps have",
+        (
+            f"{CONTRACT}/runs.py::test_a_run_goes_on_as_its_steps_until_all_are_done",
+            f"{CONTRACT}/runs.py"
+            "::test_a_workflow_that_loses_workers_is_left_to_who_can_end_its_steps",
+            "tests/simulation/test_runs.py::test_runs_keep_every_invariant_in_each_seeded_world",
+        ),
+    ),
+    "I23": (
+        "a step has one result",
+        ("tests/simulation/test_runs.py::test_runs_keep_every_invariant_in_each_seeded_world",),
+    ),
+    "I24": (
+        "a journal comes to the same again, and to what plain code comes to",
+        ("tests/simulation/test_runs.py::test_runs_keep_every_invariant_in_each_seeded_world",),
+    ),
     "I28": (
         "limits are never exceeded and cannot leak",
         (
             "tests/e2e/test_limits.py"
             "::test_a_cap_holds_in_eight_processes_of_which_some_are_killed",
             f"{CONTRACT}/limits.py::test_the_slots_of_a_lost_worker_are_free_again",
+            "tests/simulation/test_runs.py::test_runs_keep_every_invariant_in_each_seeded_world",
         ),
     ),
     "I29": (

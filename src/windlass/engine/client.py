@@ -381,7 +381,7 @@ class Client:
         arguments:   jobs whose arguments have these values, by path: ``{"order.id": 7}``.
         expires:     when it ends by itself.
         reason:      ``paused``, or ``quarantined``: what the jobs' reason will say.
-        Raises:      BadOption, TooManyHolds.
+        Raises:      BadOption, TooManyHolds; HoldNotFound, if it has ended already.
         """
         request = hold_request(
             hold_id,
@@ -395,7 +395,10 @@ class Client:
             expires=expires,
         )
         await self._store.hold(request)
-        return next(hold for hold in await self.holds() if hold.id == hold_id)
+        for hold in await self.holds():
+            if hold.id == hold_id:
+                return hold
+        raise HoldNotFound(hold_id)
 
     async def resume(self, hold_id: HoldId, *, actor: str = "client") -> None:
         """End a hold: what it kept from starting is queued again.  Raises: HoldNotFound."""

@@ -14,8 +14,8 @@ from windlass.core.references import is_reference
 from windlass.core.tasks import TaskSpec
 from windlass.engine.cancelling import cancel_job, cancel_steps
 from windlass.engine.large_results import LargeResults
-from windlass.errors import JobNotFound, StepsFailed, UnavailableError
-from windlass.model.jobs import Claim, Finished, Input, JobId, Reason, RunKind, State
+from windlass.errors import JobNotFound, StepsFailed, UnavailableError, WorkersLost
+from windlass.model.jobs import Claim, Finished, Input, Job, JobId, Reason, RunKind, State
 from windlass.model.outcomes import Cancelled, Failed, Outcome, Succeeded
 from windlass.model.runs import STEPS_PAGE_MAX, History, RecordedStep, Step
 from windlass.ports import Store
@@ -28,9 +28,15 @@ T = TypeVar("T")
 
 
 class Inputs:
-    """Brings the results of other jobs to an attempt."""
+    """Brings the results of other jobs to an attempt.
 
-    def __init__(self, store: Store, specs: Mapping[str, TaskSpec], large: LargeResults) -> None:
+    losses_max: a workflow that has lost so many workers is ended instead.
+    """
+
+    def __init__(
+        self, store: Store, specs: Mapping[str, TaskSpec], large: LargeResults, losses_max: int
+    ) -> None:
+        self._losses_max = losses_max
         self._store = store
         self._specs = specs
         self._large = large
@@ -38,13 +44,17 @@ class Inputs:
     async def given(
         self, spec: TaskSpec, claim: Claim, context: Context
     ) -> tuple[Claim, Outcome | None]:
-        """Return the claim with what other jobs give it; or its outcome, if that is given.
+        """Return the claim with what other jobs give it; or its outcome, if that is known.
 
         context: of the attempt; that of a workflow is given its history.
         Raises:  BadArguments, ResultExpired, LargeResultLost, LargeResultsOff, JobNotFound.
         """
         if spec.kind is RunKind.WORKFLOW:
-            context.history = await self._lasting(claim, lambda: self._history_of(claim.job_id))
+            run = await self._lasting(claim, lambda: self._job(claim.job_id))
+            if run.losses >= self._losses_max:  # it kills its workers: its code runs no more
+                error = error_info(WorkersLost(spec.name, run.losses))
+                return claim, Failed(error, reason=Reason.POISON, retryable=False)
+            context.history = await self._lasting(claim, lambda: self._history_of(run))
         if not claim.has_inputs:
             return claim, None
         inputs = await self._lasting(claim, lambda: self._inputs_of(claim.job_id))
@@ -65,13 +75,16 @@ class Inputs:
         """Cancel what is left of a run that ends by an error: no step outlives its run."""
         await self._lasting(claim, partial(cancel_steps, self._store, claim.job_id, claim.task))
 
-    async def _history_of(self, run: JobId) -> History:
-        job = await self._store.get(run)
+    async def _job(self, job_id: JobId) -> Job:
+        job = await self._store.get(job_id)
         if job is None:
-            raise JobNotFound(run)
+            raise JobNotFound(job_id)
+        return job
+
+    async def _history_of(self, run: Job) -> History:
         steps: list[Step] = []
         while page := await self._store.runs.steps(
-            run, limit=STEPS_PAGE_MAX, after=steps[-1].job_id if steps else None
+            run.id, limit=STEPS_PAGE_MAX, after=steps[-1].job_id if steps else None
         ):
             steps += page
         ended = [step.job_id for step in steps if step.ended_at is not None]
@@ -81,7 +94,7 @@ class Inputs:
         for job_id in [one for one, end in ends.items() if is_reference(end.result)]:
             ends[job_id] = await self._large.whole(ends[job_id])
         recorded = (RecordedStep(step, ends.get(step.job_id)) for step in steps)
-        return History(job.created_at, tuple(recorded))
+        return History(run.created_at, tuple(recorded))
 
     async def _ended_run(
         self, spec: TaskSpec, claim: Claim, tally: Mapping[State, int], inputs: Sequence[Input]

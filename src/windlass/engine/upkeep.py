@@ -4,9 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from windlass.engine.cancelling import cancel_steps
 from windlass.engine.watchdog import Pulse
-from windlass.model.jobs import JobFilter, Reason, RunKind, State
 from windlass.model.topics import CLOCK
 from windlass.ports import Store
 
@@ -16,7 +14,6 @@ SWEEP_LIMIT = 1_000
 PRUNE_LIMIT = 1_000
 PRUNE_INTERVAL_S = 60.0
 RESULTS_LIMIT = 1_000
-POISONED_LIMIT = 100
 RESULTS_INTERVAL_S = 10.0
 
 
@@ -59,8 +56,6 @@ class Upkeep:
                         swept.poisoned,
                     )
                     self._on_lost(swept.rescued + swept.poisoned)
-                if swept.poisoned:
-                    await self._end_steps_of_poisoned()
                 await self._drop_results()
                 await self._prune()
                 due_s = self._sweep_s if swept.next_due_s is None else swept.next_due_s
@@ -70,13 +65,6 @@ class Upkeep:
                     await bell.wait(pause_s)
         finally:
             bell.close()
-
-    async def _end_steps_of_poisoned(self) -> None:
-        """Cancel what is left of runs that a sweep has failed: no step outlives its run."""
-        failed = JobFilter(kinds=(RunKind.WORKFLOW,), states=(State.FAILED,), unresolved=True)
-        for run in await self._store.jobs(failed, limit=POISONED_LIMIT):
-            if run.reason is Reason.POISON:
-                await cancel_steps(self._store, run.id, run.task)
 
     async def _drop_results(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -144,7 +144,7 @@ class Worker:
         self._store = store
         self._large = large or LargeResults()
         self._keeps_large = self._large.are_kept
-        self._inputs = Inputs(store, specs, self._large)
+        self._inputs = Inputs(store, specs, self._large, options.losses_max)
         self._watchdog = watchdog or Watchdog()
         self._pulse = self._watchdog.pulse("claim")
         self._instants = instants or Instants()

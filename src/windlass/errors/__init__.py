@@ -78,6 +78,7 @@ WindlassError
     ├── AttemptCancelled        an attempt was stopped by a cancel request
     ├── MiddlewareBroke         a middleware broke the rules of proceeding
     ├── DependencyBroke         a dependency did not yield exactly once
+    ├── WorkersLost             a workflow lost too many workers
     ├── WorkflowDiverged        a workflow's code asks for another step than it did before
     ├── WorkflowStuck           a workflow waits for what no step will end
     └── ChildDied               the process that ran an attempt died under it
@@ -101,6 +102,7 @@ from windlass.errors.attempts import (
     MiddlewareBroke,
     StepsFailed,
     UpstreamFailed,
+    WorkersLost,
     WorkflowDiverged,
     WorkflowStuck,
 )
@@ -257,6 +259,7 @@ __all__ = [
     "UsageError",
     "WindlassError",
     "WorkerNotFound",
+    "WorkersLost",
     "WorkflowDiverged",
     "WorkflowStuck",
     "WouldDeadlock",

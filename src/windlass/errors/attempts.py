@@ -205,6 +205,21 @@ class ChildDied(TaskError):
         return f"the process that ran task {self.task!r} died: {self.why}"
 
 
+class WorkersLost(TaskError):
+    """A workflow lost too many workers one after the other, so it and its steps were ended."""
+
+    def __init__(self, workflow: str, losses: int) -> None:
+        super().__init__(workflow, losses)
+        self.workflow = workflow
+        self.losses = losses
+
+    def __str__(self) -> str:
+        return (
+            f"{self.workflow!r} lost {self.losses} workers while its function ran, and came no "
+            "further: look for what ends the process there, such as its memory"
+        )
+
+
 class WorkflowDiverged(TaskError):
     """The code of a workflow asks for another step than it did before, in the same place.
 

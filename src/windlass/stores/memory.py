@@ -39,6 +39,7 @@ from windlass.model.jobs import (
     JobId,
     JobRequest,
     Reason,
+    RunKind,
     State,
     WorkerId,
 )
@@ -389,7 +390,7 @@ class MemoryStore:
             counted = with_(job, losses=job.losses + 1)
             if job.reason is Reason.CANCEL_REQUESTED:
                 self._move(counted, State.CANCELLED, None, now)
-            elif counted.losses >= losses_max:
+            elif counted.losses >= losses_max and job.kind is not RunKind.WORKFLOW:
                 self._move(counted, State.FAILED, Reason.POISON, now)
                 poisoned += 1
             else:

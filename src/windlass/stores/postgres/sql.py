@@ -501,8 +501,11 @@ UPDATE windlass_jobs AS job SET state = 'failed', reason = 'expired', ended_at =
 RETURNING job.id, late.before, NULL::text, job.state, job.queue
 """
 
-# Edge: running -> cancelled | failed | queued.  Index: windlass_jobs_worker.
-RESCUE_JOBS = """
+_IS_POISON = "(losses + 1 >= $2 AND kind IS DISTINCT FROM 'workflow')"
+
+# Edge: running -> cancelled | failed | queued.  Index: windlass_jobs_worker.  A workflow's steps
+# must end before it does: who claims it next ends them.
+RESCUE_JOBS = f"""
 WITH lost AS MATERIALIZED (
     SELECT job.id, job.worker FROM windlass_workers AS worker
       JOIN windlass_jobs AS job ON job.state = 'running' AND job.worker = worker.id
@@ -512,17 +515,17 @@ WITH lost AS MATERIALIZED (
 )
 UPDATE windlass_jobs AS job
    SET state = CASE WHEN reason = 'cancel_requested' THEN 'cancelled'
-                    WHEN losses + 1 >= $2 THEN 'failed'
+                    WHEN {_IS_POISON} THEN 'failed'
                     ELSE 'queued' END,
        reason = CASE WHEN reason = 'cancel_requested' THEN NULL
-                     WHEN losses + 1 >= $2 THEN 'poison' END,
-       ended_at = CASE WHEN reason = 'cancel_requested' OR losses + 1 >= $2 THEN now() END,
+                     WHEN {_IS_POISON} THEN 'poison' END,
+       ended_at = CASE WHEN reason = 'cancel_requested' OR {_IS_POISON} THEN now() END,
        losses = losses + 1,
        worker = NULL
   FROM lost
  WHERE job.id = lost.id AND job.state = 'running' AND job.worker = lost.worker
 RETURNING job.id, 'running', lost.worker, job.state, job.queue
-"""
+"""  # noqa: S608
 
 # Edge: scheduled -> queued.  Index: windlass_jobs_due.
 PROMOTE_JOBS = """

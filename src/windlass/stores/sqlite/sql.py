@@ -258,21 +258,23 @@ SELECT windlass_jobs.id, windlass_jobs.worker
  LIMIT :limit
 """
 
-# Edge: running -> cancelled | failed | queued.
-RESCUE_JOB = """
+_IS_POISON = "(losses + 1 >= :losses_max AND kind IS NOT 'workflow')"
+
+# Edge: running -> cancelled | failed | queued.  A workflow's steps must end before it does: who
+# claims it next ends them.
+RESCUE_JOB = f"""
 UPDATE windlass_jobs
    SET state = CASE WHEN reason = 'cancel_requested' THEN 'cancelled'
-                    WHEN losses + 1 >= :losses_max THEN 'failed'
+                    WHEN {_IS_POISON} THEN 'failed'
                     ELSE 'queued' END,
        reason = CASE WHEN reason = 'cancel_requested' THEN NULL
-                     WHEN losses + 1 >= :losses_max THEN 'poison' END,
-       ended_at = CASE WHEN reason = 'cancel_requested' OR losses + 1 >= :losses_max
-                       THEN :now END,
+                     WHEN {_IS_POISON} THEN 'poison' END,
+       ended_at = CASE WHEN reason = 'cancel_requested' OR {_IS_POISON} THEN :now END,
        losses = losses + 1,
        worker = NULL
  WHERE id = :id AND state = 'running'
 RETURNING state, queue, downstream
-"""
+"""  # noqa: S608
 
 # Edge: scheduled -> queued.  Index: windlass_jobs_due.
 PROMOTE_JOBS = """

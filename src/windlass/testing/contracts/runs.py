@@ -333,19 +333,6 @@ class RunContract:
             assert await states(store, 1) == [State.SUCCEEDED]
             assert await store.runs.tally(nth_id(1)) == {State.SUCCEEDED: 4}
 
-    async def test_workers_lost_before_a_run_went_on_are_not_held_against_it(
-        self, world: StoreWorld
-    ) -> None:
-        async with opened(world) as store:
-            await begin_run(store, kind=RunKind.WORKFLOW)
-            await lose(store, ALICE)
-            [claim] = await claim_all(store, worker=BOB)
-            lost = await row(store, nth_id(1))
-            await go_on(store, claim, unfolded(step(2, 1)))
-
-            assert lost.losses == 1
-            assert (await row(store, nth_id(1))).losses == 0
-
     async def test_ends_of_an_earlier_wait_do_not_count_for_a_later_one(
         self, world: StoreWorld
     ) -> None:
@@ -464,6 +451,32 @@ class RunContract:
 
             assert following.job_id == nth_id(2)
             assert holder.running == (nth_id(1),)
+
+    async def test_a_workflow_that_loses_workers_is_left_to_who_can_end_its_steps(
+        self, world: StoreWorld
+    ) -> None:
+        """A sweep alone would leave them behind (I22)."""
+        async with opened(world) as store:
+            await begin_run(store, kind=RunKind.WORKFLOW)
+            await begin(store, make_request(2, kind=RunKind.DAG))
+            await lose(store, ALICE, losses_max=1)
+            jobs = [await row(store, nth_id(n)) for n in (1, 2)]
+
+            assert [(job.state, job.reason, job.losses) for job in jobs] == [
+                (QUEUED, None, 1),
+                (State.FAILED, Reason.POISON, 1),
+            ]
+
+    async def test_what_went_on_has_lost_no_worker_since(self, world: StoreWorld) -> None:
+        """A run that lives for a year is no poison because of a crash in each season."""
+        async with opened(world) as store:
+            await begin_run(store, kind=RunKind.WORKFLOW)
+            await lose(store, ALICE)
+            [claim] = await claim_all(store, worker=BOB)
+            assert (await row(store, claim.job_id)).losses == 1
+            await go_on(store, claim, unfolded(step(2, 1)))
+
+            assert (await row(store, claim.job_id)).losses == 0
 
     async def test_the_steps_of_a_live_run_are_kept(self, world: StoreWorld) -> None:
         async with opened(world) as store:
