@@ -16,7 +16,6 @@ from windlass.model.limits import Cap, decode_limits
 
 log = logging.getLogger("windlass.simulation")
 
-CANCEL_LATE = timedelta(seconds=15)  # who cancels may stand still between a run and its steps
 OWN = ""  # the slot of those that give a job its own result
 
 
@@ -125,16 +124,22 @@ def check_closed(data: WatchedData, run: Job) -> None:
             raise AssertionError(f"{run.id} ({run.task}) ended before {_told(job)} (I22)")
 
 
-def check_cancelled(data: WatchedData) -> None:
-    """What had not begun when its workflow was cancelled never succeeds (I38)."""
+def check_acknowledged(data: WatchedData, run: JobId) -> None:
+    """Once the cancel of a workflow is acknowledged, nothing of it is left to begin (I38)."""
+    if not _is_cancelled(data.jobs[run]):
+        return  # it had ended before
     for job_id, step in data.steps.items():
-        run, job = data.jobs[step.run], data.jobs[job_id]
-        if not _is_cancelled(run) or job.state is not State.SUCCEEDED:
-            continue
-        assert run.ended_at is not None
-        assert job.started_at is not None
-        late = job.started_at - run.ended_at
-        assert late <= CANCEL_LATE, f"{_told(job)} began {late} after the end of its run (I38)"
+        job = data.jobs[job_id]
+        if step.run == run and job.state in LIVE:
+            assert is_stopping(data, job), f"{_told(job)} is left of a cancelled run (I38)"
+
+
+def is_stopping(data: WatchedData, job: Job) -> bool:
+    """Tell whether a live job has been asked to stop, or is a DAG of which all steps have."""
+    if job.kind is not RunKind.DAG:
+        return job.reason is Reason.CANCEL_REQUESTED
+    steps = [data.jobs[each] for each, step in data.steps.items() if step.run == job.id]
+    return bool(steps) and all(step.state in TERMINAL or is_stopping(data, step) for step in steps)
 
 
 def check_movers(data: WatchedData) -> None:
