@@ -24,7 +24,7 @@ async def cancel_job(store: Store, job_id: JobId, actor: str) -> tuple[State, bo
             did |= await cancel_steps(store, job_id, actor)
             if job.kind is RunKind.DAG:
                 return job.state, did
-        transition = after_cancel(job, actor)
+        transition = None if _is_asked(job) else after_cancel(job, actor)
         if transition is None:
             return job.state, did
         [applied] = await store.settle([transition])
