@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+import threading
 from datetime import timedelta
 
 import pytest
@@ -126,6 +127,24 @@ async def test_a_drained_worker_ends_what_it_runs_and_stops(
         assert (await later.ajob()).state is State.QUEUED
         with pytest.raises(WorkerNotFound):
             await client.drain(worker.id)
+
+
+async def test_a_cancel_asked_for_again_does_not_wait_for_the_end(store_url: str) -> None:
+    shop = Shop(store_url)
+    gate = threading.Event()
+
+    @shop.app.task(name="deaf")
+    def deaf() -> bool:
+        return gate.wait(WAIT_S)
+
+    async with working(shop.app):
+        job = await deaf.aenqueue()
+        await running(job)
+        try:
+            async with asyncio.timeout(WAIT_S / 2):
+                assert [await job.acancel() for _ in range(2)] == [State.RUNNING] * 2
+        finally:
+            gate.set()
 
 
 async def test_many_jobs_are_cancelled_by_a_filter(store_url: str) -> None:

@@ -26,7 +26,17 @@ class RunData(WatchedData):
     on_end: told of each run that has ended.
     """
 
-    __slots__ = ("_ended", "_is_look_due", "_lag", "_loop_of", "_on_end", "let_go", "unfolded")
+    __slots__ = (
+        "_ended",
+        "_is_look_due",
+        "_lag",
+        "_loop_of",
+        "_on_end",
+        "dropped",
+        "let_go",
+        "robbed",
+        "unfolded",
+    )
 
     def __init__(
         self, loop: VirtualLoop, lag: Callable[[], timedelta], on_end: Callable[[Job], None]
@@ -38,6 +48,8 @@ class RunData(WatchedData):
         self._on_end = on_end
         self._ended: list[Job] = []
         self.let_go: Counter[JobId] = Counter()
+        self.dropped: set[JobId] = set()
+        self.robbed: set[JobId] = set()  # runs that have lost steps, after their end
         self.unfolded: set[JobId] = set()  # runs that have gone on as their steps
 
     def put(self, job: Job) -> None:
@@ -64,10 +76,11 @@ class RunData(WatchedData):
             log.exception("an invariant broke at %.3f s", self._loop_of.time())
 
     def drop(self, job_id: JobId) -> None:
-        """Refuse to forget what a run that goes on, or has yet to end, is made of."""
-        step = self.steps.get(job_id)
-        run = None if step is None else self.jobs.get(step.run)
-        assert run is None or run.state in TERMINAL, f"{job_id} was dropped from a live run"
+        """Forget a job, but not what a live run is made of."""
+        if (step := self.steps.get(job_id)) is not None:
+            self._check(check_droppable, job_id, self.jobs.get(step.run))
+            self.robbed.add(step.run)
+        self.dropped.add(job_id)
         super().drop(job_id)
 
     def _look_at_change(self, old: Job, job: Job) -> None:
@@ -109,6 +122,11 @@ def caps_of(job: Job) -> tuple[Cap, ...]:
 
 def _is_cancelled(run: Job) -> bool:
     return run.kind is RunKind.WORKFLOW and run.state is State.CANCELLED
+
+
+def check_droppable(job_id: JobId, run: Job | None) -> None:
+    """A step is kept for as long as its run may ask for it."""
+    assert run is None or run.state in TERMINAL, f"{job_id} was dropped from a live run (I1)"
 
 
 def check_closed(data: WatchedData, run: Job) -> None:

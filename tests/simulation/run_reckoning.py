@@ -140,6 +140,8 @@ class Reckoning:
 
     def _is_as_planned(self, run: Job) -> bool:
         """Tell whether each step of a run came to what its task comes to, or was given up."""
+        if run.id in self.data.robbed:
+            return False
         for job in (self.data.jobs[each] for each in self._steps(run)):
             if job.reason is Reason.POISON or self._actors(job) - {run.task}:
                 return False
@@ -159,7 +161,8 @@ class Reckoning:
     async def collect(self, store: MemoryStore) -> None:
         """Keep the journals of workflows that succeeded."""
         for run in self.data.in_state(State.SUCCEEDED):
-            if run.kind is not None and run.task not in self._dags:
+            is_flow = run.kind is not None and run.task not in self._dags
+            if is_flow and run.id not in self.data.robbed:
                 steps = await store.runs.steps(run.id, limit=1_000)
                 ends = await store.results([step.job_id for step in steps])
                 recorded = tuple(RecordedStep(step, ends[step.job_id]) for step in steps)
@@ -182,7 +185,7 @@ class Reckoning:
         assert len(keys) == len(self.data.steps), "two steps have one key (I23)"
         for job in self.data.in_state(State.SUCCEEDED):
             own = [edge for edge in self.data.edges.get(job.id, ()) if edge.slot == OWN]
-            if job.kind is None and own:
+            if job.kind is None and own and self.data.dropped.isdisjoint(e.parent for e in own):
                 values = [self._result(self.data.jobs[edge.parent]) for edge in own]
                 told = values if own[0].position is not None else values[0]
                 assert self._result(job) == told, f"{job.id} went on, and has another result"

@@ -56,6 +56,9 @@ SMALL_DAG = DagPlan(
 SMALL_FLOW = Node("seq", inner=(Node("step", 1, 0.1, "sure"), Node("step", 2, 0.0, "flaky")))
 
 
+ACTS = ("run", "run", "step", "step", "all", "retry", "move", "hold", "purge")
+
+
 class SimulatedThreads:
     """Runs plain functions in callbacks of the loop, which come late and end later."""
 
@@ -160,7 +163,7 @@ class RunWorld(World):
     def _check_end(self) -> None:
         for job in self.data.jobs.values():
             assert job.state in TERMINAL, f"{job.id} ({job.task}) is stuck in {job.state} (I12)"
-        missing = self.book.acknowledged - set(self.data.jobs)
+        missing = self.book.acknowledged - set(self.data.jobs) - self.data.dropped
         assert not missing, f"acknowledged and gone: {missing}"
         assert not self.book.begun_twice, f"began twice under one fence: {self.book.begun_twice}"
         self.reckoning.check_keys()
@@ -255,7 +258,7 @@ class RunWorld(World):
 
     async def _act(self, client: Client) -> None:
         chance = self.chance
-        match chance.choice(["run", "run", "step", "step", "all", "retry", "move", "hold"]):
+        match chance.choice(ACTS):
             case "run":
                 found = await client.runs.page(limit=10, states=sorted(LIVE))
                 if found:
@@ -278,6 +281,8 @@ class RunWorld(World):
                 if found:
                     delay = chance.choice([0.0, 1.5])
                     await client.reschedule(chance.choice(found).id, delay)
+            case "purge":
+                await client.purge(JobFilter(states=(chance.choice(sorted(TERMINAL)),)))
             case "hold":
                 task = chance.choice(sorted(self._specs))
                 hold_id = HoldId(self._new_id())

@@ -21,7 +21,7 @@ from windlass.stores.memory import MemoryStore
 from windlass.stores.memory_edges import MemoryEdges
 from windlass.stores.memory_rows import MemoryData
 
-SEEDS, GROUP = 24, 12
+SEEDS, GROUP = 20, 10
 PLANTED_SEEDS = 40
 
 
@@ -38,8 +38,9 @@ def test_runs_keep_every_invariant_in_each_seeded_world(first: int) -> None:
 
 
 def test_the_same_seed_gives_the_same_history() -> None:
-    for seed in (7, 33):
-        assert simulate_in(RunWorld, seed).digest() == simulate_in(RunWorld, seed).digest()
+    one, two = (simulate_in(RunWorld, 3).digest() for _ in range(2))
+
+    assert one == two
 
 
 # -- planted faults: a check that cannot fail proves nothing ------------------

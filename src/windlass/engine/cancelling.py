@@ -43,7 +43,7 @@ async def _cancel_alone(store: Store, job_id: JobId, actor: str) -> tuple[Job, S
             raise JobNotFound(job_id)
         if job.kind is RunKind.DAG and job.state in LIVE and await store.runs.tally(job_id):
             return job, job.state, False
-        transition = after_cancel(job, actor)
+        transition = None if _is_asked(job) else after_cancel(job, actor)
         if transition is None:
             return job, job.state, False
         [applied] = await store.settle([transition])

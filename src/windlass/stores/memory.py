@@ -180,7 +180,9 @@ class MemoryStore:
         for edge in self.data.edges.get(job_id, ()):
             if edge.slot is None:
                 continue
-            parent = self.data.jobs[edge.parent]
+            parent = self.data.jobs.get(edge.parent)
+            if parent is None:
+                continue  # the job has ended, and this one was deleted since
             ends = finished_from(parent)
             facts = parent.id, parent.task, edge.slot, edge.position, ends.result, ends.expired_at
             found.append(Input(*facts))

@@ -72,7 +72,8 @@ class MemoryEdges:
             self._tell(job, self._data.children.get(job.id, ()), now)
 
     def _tell(self, parent: Job, children: Sequence[JobId], now: datetime) -> None:
-        for child in (self._data.jobs[child] for child in list(children)):
+        there = (self._data.jobs.get(child) for child in list(children))
+        for child in filter(None, there):  # one that was cancelled may have been deleted since
             if parent.id not in self._data.awaited.get(child.id, ()):
                 continue  # it does not wait for it any more
             if child.id in self._data.waits:

@@ -233,6 +233,19 @@ class RunContract:
             for n in (201, 202, 203):
                 assert (await row(one, nth_id(n))).attempt == 1
 
+    async def test_what_waited_and_was_deleted_since_holds_up_nobody(
+        self, world: StoreWorld
+    ) -> None:
+        async with opened(world) as store:
+            [claim] = await begin(store, make_request(1))
+            await store.enqueue([after(2, 1), after(3, 1, rule=Rule.ALL_DONE), after(4, 1)])
+            await cancel(store, nth_id(2))
+            await cancel(store, nth_id(3))
+            assert await store.delete([nth_id(2), nth_id(3)]) == 2
+            assert await finish(store, claim, OK)
+
+            assert await states(store, 4) == [QUEUED]
+
     # -- runs ------------------------------------------------------------------
 
     async def test_a_run_is_a_job_of_its_kind(self, world: StoreWorld) -> None:
