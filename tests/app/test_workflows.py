@@ -217,7 +217,9 @@ async def test_a_workflow_that_kills_its_workers_ends_with_its_steps(store_url: 
     async with working(shop.app):
         await ended(run)
         job = await run.ajob()
-        states = await steps_of(shop.app, run)
+        async with asyncio.timeout(WAIT_S):  # one that ran was asked to stop
+            while State.RUNNING in (states := await steps_of(shop.app, run)).values():
+                await asyncio.sleep(0.01)
     await store.close()
 
     assert (job.state, job.reason) == (State.FAILED, Reason.POISON)
