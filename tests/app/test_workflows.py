@@ -240,7 +240,7 @@ async def test_a_workflow_that_kills_its_workers_ends_with_its_steps(store_url: 
 
     assert (job.state, job.reason) == (State.FAILED, Reason.POISON)
     assert job.error_type == "windlass.errors.WorkersLost"
-    assert states == {"0/hold": State.SUCCEEDED, "1/hold": State.CANCELLED}
+    assert sorted(states.values()) == [State.CANCELLED, State.SUCCEEDED]
     assert begun == [1]
 
 

@@ -1,6 +1,7 @@
 """An event loop in virtual time: nobody sleeps, and the same seed gives the same order."""
 
 import asyncio
+import math
 import selectors
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,8 +9,11 @@ from typing import Any
 START = datetime(2027, 1, 1, tzinfo=UTC)
 
 
+END_S = 5_000
+
+
 class Deadlock(AssertionError):
-    """Nothing is ready, and no timer will ever make anything ready."""
+    """Nothing is ready, and no timer will ever make anything ready; or it goes on for ever."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -17,6 +21,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._virtual_s = 0.0
+        self._ends_s: float = END_S
         super().__init__(_JumpingSelector(self))
         self._clock_resolution = 1e-9
 
@@ -29,8 +34,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return START + timedelta(microseconds=round(self._virtual_s * 1e6))
 
     def jump(self, seconds: float) -> None:
-        """Let virtual time pass."""
+        """Let virtual time pass.  Raises: Deadlock, once, in a world that does not end."""
         self._virtual_s += seconds
+        if self._virtual_s > self._ends_s:
+            self._ends_s = math.inf
+            raise Deadlock(f"after {END_S:,} s the world goes on")
 
 
 class _JumpingSelector(selectors.SelectSelector):

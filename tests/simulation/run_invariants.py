@@ -155,7 +155,7 @@ def check_acknowledged(data: WatchedData, run: JobId) -> None:
 
 def is_stopping(data: WatchedData, job: Job) -> bool:
     """Tell whether a live job has been asked to stop, or is a DAG of which all steps have."""
-    if job.kind is not RunKind.DAG:
+    if job.reason is Reason.CANCEL_REQUESTED or job.kind is not RunKind.DAG:
         return job.reason is Reason.CANCEL_REQUESTED
     steps = [data.jobs[each] for each, step in data.steps.items() if step.run == job.id]
     return bool(steps) and all(step.state in TERMINAL or is_stopping(data, step) for step in steps)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.simulation.run_tasks import STEPS, SURE, value_of
+from tests.simulation.run_tasks import STEPS, SURE
 from windlass import App, Concurrency, Rule
 from windlass.workflows import now
 from windlass.workflows import random as same_random
@@ -269,6 +269,3 @@ def is_like_plain(program: Node, alike: set[str]) -> bool:
         and (node.kind != "run" or node.task in alike)
         for node in program
     )
-
-
-__all__ = ["DagPlan", "Node", "StepPlan", "value_of"]

@@ -21,7 +21,7 @@ from windlass.stores.memory import MemoryStore
 from windlass.stores.memory_edges import MemoryEdges
 from windlass.stores.memory_rows import MemoryData
 
-SEEDS, GROUP = 20, 10
+SEEDS, GROUP = 16, 8
 PLANTED_SEEDS = 40
 
 
